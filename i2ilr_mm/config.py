@@ -1,0 +1,93 @@
+"""Reading configs, with options that reach every setting that depends on them."""
+
+import os
+from typing import Any
+
+from mmengine.config import Config
+
+from .models.generator import scale_steps
+
+LINKED = ('data_root', 'img_size', 'lr_size')
+"""Top-level settings that hold for every nested setting of the same name."""
+
+
+def load_config(
+    config: str | os.PathLike | Config, options: dict[str, Any] | None = None
+) -> Config:
+    """Read a config file and lay options over it.
+
+    A top-level ``data_root``, ``img_size`` or ``lr_size``, from the file or from the options, is
+    written into every nested setting of that name; options with dots come last and win.
+
+    Args:
+        config: A config file, or a loaded config (which is copied).
+        options: Keys as for --cfg-options, such as ``img_size`` or ``model.generator.max_channels``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an option names a setting that the config does not have, or the sizes do not
+            fit each other.
+    """
+    if isinstance(config, Config):
+        cfg = Config(config._cfg_dict.to_dict(), filename=config.filename)
+    else:
+        if not os.path.isfile(config):
+            raise FileNotFoundError(
+                f"there is no config file '{config}'; configs/ holds those of the project"
+            )
+        cfg = Config.fromfile(os.fspath(config))
+    options = dict(options or {})
+    for name in options:
+        _check_known(cfg, name)
+    cfg.merge_from_dict({k: v for k, v in options.items() if k in LINKED})
+    for name in LINKED:
+        if name in cfg:
+            _spread(cfg._cfg_dict, name, cfg[name])
+    cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
+    check_config(cfg)
+    return cfg
+
+
+def _check_known(cfg: Config, name: str) -> None:
+    """An option for a place that does not exist is a typing error, most often."""
+    parent: Any = cfg._cfg_dict
+    *path, last = name.split('.')
+    for part in path:
+        if isinstance(parent, list) and part.isdigit() and int(part) < len(parent):
+            parent = parent[int(part)]
+        elif isinstance(parent, dict) and part in parent:
+            parent = parent[part]
+        else:
+            raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
+    if not path and last not in parent:
+        known = ', '.join(sorted(k for k in parent if not k.startswith('_')))
+        raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
+
+
+def _spread(node: Any, name: str, value: Any) -> None:
+    """Set every nested entry called ``name``."""
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, dict):
+            if name in child:
+                child[name] = value
+            _spread(child, name, value)
+        elif isinstance(child, (list, tuple)):
+            _spread(child, name, value)
+
+
+def check_config(cfg: Config) -> None:
+    """Refuse sizes that cannot work, before anything is built.
+
+    Raises:
+        ValueError: Saying what was given and what is accepted.
+    """
+    if 'img_size' in cfg and 'lr_size' in cfg:
+        for name in ('img_size', 'lr_size'):
+            if not isinstance(cfg[name], int):
+                raise ValueError(f'{name} is {cfg[name]!r}; it must be a whole number of pixels')
+        scale_steps(cfg.img_size, cfg.lr_size)
+    batch_size = cfg.get('train_dataloader', {}).get('batch_size', 2)
+    if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
+        raise ValueError(
+            f'train_dataloader.batch_size is {batch_size!r}; pairs need an even number, at least 2'
+        )

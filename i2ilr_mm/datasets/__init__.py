@@ -1,0 +1,15 @@
+"""Picture pools and transforms, in MMagic's DATASETS and TRANSFORMS registries."""
+
+from .pictures import PictureError
+from .pools import ImagePool, PairedPool
+from .transforms import DownscaleLR, LoadLR, LoadPicture, ResizePicture
+
+__all__ = [
+    'DownscaleLR',
+    'ImagePool',
+    'LoadLR',
+    'LoadPicture',
+    'PairedPool',
+    'PictureError',
+    'ResizePicture',
+]

@@ -1,0 +1,295 @@
+"""Pools of pictures: for training, and paired for validation and test."""
+
+import hashlib
+import json
+import os
+import zlib
+from typing import Any
+
+from mmagic.registry import DATASETS
+from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from .pictures import PictureError, list_pictures, picture_path, picture_size, resolve_root
+
+SPLITS = ('train', 'val', 'test')
+PAIRINGS = ('any', 'same_class', 'cross_class')
+HELD_OUT = 10
+"""Of a root without split folders, every tenth picture (by a hash of its name) is held out."""
+
+
+def split_names(names: list[str], split: str) -> dict[str, str]:
+    """Choose the pictures of a split; keys are names in the root, values names in the split.
+
+    With split folders (train, val, test) the split is that folder; val and test stand in for each
+    other. Without any, the split is made by name: about one picture in ten is held out for val and
+    test, always the same ones.
+    """
+    if not any(name.split('/')[0] in SPLITS for name in names):
+        held_out = _held_out(names)
+        return {n: n for n in names if (n in held_out) == (split != 'train')}
+    for folder in (split, *(('val', 'test') if split != 'train' else ())):
+        chosen = {n: n.partition('/')[2] for n in names if n.startswith(folder + '/')}
+        if chosen:
+            return chosen
+    return {}
+
+
+def _held_out(names: list[str]) -> set[str]:
+    hashes = {name: zlib.crc32(name.encode()) for name in names}
+    chosen = {name for name in names if hashes[name] % HELD_OUT == 0}
+    if len(chosen) < 2:  # a tiny folder; one pair takes two pictures
+        chosen = set(sorted(names, key=hashes.__getitem__)[: min(2, len(names) // 2)])
+    return chosen
+
+
+@DATASETS.register_module()
+class ImagePool(BaseDataset):
+    """All pictures of one split of a folder tree or zip; any two can form a pair.
+
+    The layout is ``root/{train,val,test}/[class/]picture``, as StarGAN v2's sets have it; a root
+    without split folders is split by name. Classes are the first sub-folders.
+
+    Args:
+        data_root: A folder, a zip file, or 'embedded:heads64'.
+        split: 'train', 'val' or 'test'.
+        pipeline: Transforms; they get ``img_path``.
+        img_size: Side of the pictures that the transforms make; smaller files are reported once.
+        lr_size: Side of the LR pictures; smaller files are refused.
+
+    Raises:
+        FileNotFoundError: If the root does not exist.
+        PictureError: If there are no pictures, or any is empty, unreadable or too small; the
+            message names them.
+    """
+
+    METAINFO: dict = dict(dataset_type='i2ilr')
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str,
+        pipeline: list,
+        img_size: int,
+        lr_size: int,
+        **kwargs: Any,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split is '{split}'; accepted are {', '.join(SPLITS)}")
+        self.split, self.img_size, self.lr_size = split, img_size, lr_size
+        self.resolved_root = resolve_root(data_root)
+        super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
+
+    def _join_prefix(self) -> None:
+        """Paths are made in load_data_list; BaseDataset's joining does not know zips."""
+
+    def load_data_list(self) -> list[dict]:
+        """One entry per picture: ``img_path``, its name in the split and its class."""
+        chosen = split_names(list_pictures(self.resolved_root), self.split)
+        if not chosen:
+            raise PictureError(
+                f"'{self.data_root}' has no pictures for '{self.split}'; expected are "
+                f'{self.split}/[class/]*.jpg (or png, webp, tiff, bmp), or pictures without '
+                f'train/val/test folders, which are split by name'
+            )
+        data_list = [
+            dict(
+                img_path=picture_path(self.resolved_root, name),
+                name=inner,
+                class_name=inner.split('/')[0] if '/' in inner else '',
+            )
+            for name, inner in chosen.items()
+        ]
+        if is_main_process():
+            self._check_pictures([entry['img_path'] for entry in data_list])
+        return data_list
+
+    def get_data_info(self, idx: int) -> dict:
+        """The entry of one item, with the sizes that the transforms work to."""
+        return dict(super().get_data_info(idx), img_size=self.img_size, lr_size=self.lr_size)
+
+    def _check_pictures(self, paths: list[str]) -> None:
+        """Read every header before work starts; all bad files are named at once."""
+        bad, enlarged = [], []
+        for path in paths:
+            try:
+                size = picture_size(path)
+            except PictureError as error:
+                bad.append(str(error))
+                continue
+            if min(size) < self.lr_size:
+                bad.append(f"'{path}' is too small: {size[0]} x {size[1]}, LR {self.lr_size}")
+            elif min(size) < self.img_size:
+                enlarged.append(f"'{path}' ({size[0]} x {size[1]})")
+        if bad:
+            raise PictureError(
+                f'{len(bad)} of {len(paths)} pictures cannot be used; mend or remove them: '
+                + '; '.join(bad[:10])
+                + ('; ...' if len(bad) > 10 else '')
+            )
+        if enlarged:
+            print_log(
+                f'{len(enlarged)} of {len(paths)} pictures are smaller than img_size='
+                f'{self.img_size} and will be enlarged, which teaches blur; first: {enlarged[0]}',
+                'current',
+                30,
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(data_root={self.data_root!r}, split={self.split!r}, '
+            f'img_size={self.img_size}, lr_size={self.lr_size}, pipeline={self.pipeline})'
+        )
+
+
+def choose_targets(
+    names: list[str], classes: list[str], n_targets: int, pairing: str, seed: int
+) -> list[list[int]]:
+    """Choose targets for every source, a function of the names and the seed alone.
+
+    Args:
+        names: Names of the pictures; each is a source once.
+        classes: Their classes.
+        n_targets: Targets per source, all different, never the source itself.
+        pairing: 'any', 'same_class' or 'cross_class'.
+        seed: Another seed gives another choice.
+
+    Returns:
+        Indices of the targets of each source.
+
+    Raises:
+        ValueError: If the pairing is unknown or leaves a source fewer than ``n_targets`` candidates.
+    """
+    if pairing not in PAIRINGS:
+        raise ValueError(f"pairing is '{pairing}'; accepted are {', '.join(PAIRINGS)}")
+    by_class: dict[str, list[int]] = {c: [] for c in classes}
+    for index, class_name in enumerate(classes):
+        by_class[class_name].append(index)
+    everyone = list(range(len(names)))
+    others = {c: [i for i in everyone if classes[i] != c] for c in by_class}
+    candidates = {'any': dict.fromkeys(by_class, everyone), 'same_class': by_class}.get(
+        pairing, others
+    )
+    return [
+        _draw(candidates[classes[i]], i, names[i], n_targets, pairing, seed) for i in everyone
+    ]
+
+
+def _draw(
+    candidates: list[int], source: int, name: str, n_targets: int, pairing: str, seed: int
+) -> list[int]:
+    available = len(candidates) - (source in candidates)
+    if available < n_targets:
+        raise ValueError(
+            f"pairing='{pairing}' leaves '{name}' {available} possible targets and "
+            f'n_targets={n_targets} are asked for: lower n_targets, choose another pairing, or '
+            f'check the class sub-folders'
+        )
+    chosen: list[int] = []
+    draw = 0
+    while len(chosen) < n_targets:
+        digest = hashlib.sha256(f'{seed}/{name}/{draw}'.encode()).digest()
+        target = candidates[int.from_bytes(digest[:8], 'big') % len(candidates)]
+        if target != source and target not in chosen:
+            chosen.append(target)
+        draw += 1
+    return chosen
+
+
+@DATASETS.register_module()
+class PairedPool(ImagePool):
+    """Every picture of a pool as a source, each with its fixed targets of the same pool.
+
+    Args:
+        data_root: See :class:`ImagePool`; so are the other arguments not named here.
+        split: 'train', 'val' or 'test'.
+        pipeline: Transforms; they get ``img_path`` (the source) and ``target_path``.
+        n_targets: Targets per source.
+        pairing: 'any', 'same_class' or 'cross_class', by the class sub-folders.
+        pair_seed: Seed of the choice; the choice depends on it and on the names alone.
+        pair_file: JSON file of the choice: read where it exists, else written. None keeps the
+            choice in memory.
+
+    Raises:
+        ValueError: If the pairing cannot be made, or the pair file names other pictures.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str,
+        pipeline: list,
+        n_targets: int = 1,
+        pairing: str = 'any',
+        pair_seed: int = 0,
+        pair_file: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.n_targets, self.pairing = n_targets, pairing
+        self.pair_seed, self.pair_file = pair_seed, pair_file
+        super().__init__(data_root=data_root, split=split, pipeline=pipeline, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """One entry per pair: the source's, with ``target_path`` and ``target_name``."""
+        self.pictures = super().load_data_list()
+        return [
+            dict(
+                self.pictures[source],
+                target_path=self.pictures[target]['img_path'],
+                target_name=self.pictures[target]['name'],
+            )
+            for source, targets in enumerate(self._targets())
+            for target in targets
+        ]
+
+    def _targets(self) -> list[list[int]]:
+        if self.pair_file and os.path.exists(self.pair_file):
+            return self._read_pairs(self.pair_file)
+        names = [picture['name'] for picture in self.pictures]
+        classes = [picture['class_name'] for picture in self.pictures]
+        targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)
+        if self.pair_file and is_main_process():
+            pairs = {names[i]: [names[j] for j in chosen] for i, chosen in enumerate(targets)}
+            write_json(self.pair_file, dict(pairs=pairs))
+        return targets
+
+    def _read_pairs(self, path: str) -> list[list[int]]:
+        index = {picture['name']: i for i, picture in enumerate(self.pictures)}
+        with open(path, encoding='utf-8') as file:
+            pairs = json.load(file)['pairs']
+        unknown = {n for s, ts in pairs.items() for n in (s, *ts)} - index.keys()
+        if unknown or pairs.keys() != index.keys():
+            first = min(unknown or index.keys() - pairs.keys())
+            raise ValueError(
+                f"pair file '{path}' does not belong to '{self.data_root}' ({self.split}): "
+                f"'{first}' is only in one of them; delete the file to choose pairs anew"
+            )
+        return [[index[target] for target in pairs[p['name']]] for p in self.pictures]
+
+    def pairs(self) -> dict[str, list[str]]:
+        """The names of the targets of every source."""
+        result: dict[str, list[str]] = {}
+        for i in range(len(self)):
+            info = self.get_data_info(i)
+            result.setdefault(info['name'], []).append(info['target_name'])
+        return result
+
+    def real_pictures(self) -> list[str]:
+        """Every picture of the pool once; the real side of distribution scores."""
+        return [picture['img_path'] for picture in self.pictures]
+
+    def __repr__(self) -> str:
+        return (
+            f'{super().__repr__()[:-1]}, n_targets={self.n_targets}, pairing={self.pairing!r}, '
+            f'pair_seed={self.pair_seed}, pair_file={self.pair_file!r})'
+        )
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write JSON in one go: a reader never sees half a file."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    partial = f'{path}.{os.getpid()}.partial'
+    with open(partial, 'w', encoding='utf-8') as file:
+        json.dump(content, file, indent=1)
+    os.replace(partial, path)

@@ -1,0 +1,141 @@
+"""Transforms that read pictures and make LR targets."""
+
+import numpy as np
+import torch
+from mmagic.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from ..lr import DOWN_METHODS, check_choice, down, from_uint8
+from .pictures import PictureError, read_picture
+
+FITS = ('stretch', 'crop')
+
+
+@TRANSFORMS.register_module()
+class LoadPicture(BaseTransform):
+    """Read the picture at ``<key>_path`` into ``key``: (H, W, 3) uint8 RGB.
+
+    Args:
+        key: 'img' or 'target'.
+
+    Raises:
+        PictureError: If the picture cannot be read; names it.
+    """
+
+    def __init__(self, key: str = 'img') -> None:
+        self.key = key
+
+    def transform(self, results: dict) -> dict:
+        results[self.key] = read_picture(results[f'{self.key}_path'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(key={self.key!r})'
+
+
+@TRANSFORMS.register_module()
+class ResizePicture(BaseTransform):
+    """Bring a picture to img_size x img_size (bilinear with antialiasing, as Pillow does it).
+
+    Args:
+        img_size: Side of the result; None takes the dataset's.
+        key: The picture to resize.
+        fit: 'stretch' resizes both sides directly, as published; 'crop' takes the central square
+            first, for pictures that are not square.
+
+    Raises:
+        ValueError: If ``fit`` is unknown.
+    """
+
+    def __init__(
+        self, img_size: int | None = None, key: str = 'img', fit: str = 'stretch'
+    ) -> None:
+        check_choice('fit', fit, FITS)
+        self.img_size, self.key, self.fit = img_size, key, fit
+
+    def transform(self, results: dict) -> dict:
+        image = Image.fromarray(results[self.key])
+        side = min(image.size)
+        if self.fit == 'crop':
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        size = (self.img_size or results['img_size'],) * 2
+        if image.size != size:
+            image = image.resize(size, Image.Resampling.BILINEAR)
+        results[self.key] = np.array(image)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(img_size={self.img_size}, key={self.key!r}, fit={self.fit!r})'
+        )
+
+
+def shrink(picture: np.ndarray, lr_size: int, method: str) -> torch.Tensor:
+    """The LR picture (3, s, s) in [-1, 1] of a (H, W, 3) uint8 picture."""
+    image = from_uint8(torch.from_numpy(picture).permute(2, 0, 1))
+    return down(image[None], lr_size, method)[0]
+
+
+@TRANSFORMS.register_module()
+class DownscaleLR(BaseTransform):
+    """Make the LR target ``lr``, (3, s, s) float32 in [-1, 1], of the picture in ``key``.
+
+    Args:
+        lr_size: Side s; None takes the dataset's.
+        key: 'img' in training, 'target' for pairs.
+        method: 'box' or 'bicubic', see :func:`i2ilr_mm.lr.down`; the model's ``lr_loss`` must use
+            the same.
+
+    Raises:
+        ValueError: If the method is unknown or the picture's size is no multiple of ``lr_size``.
+    """
+
+    def __init__(
+        self, lr_size: int | None = None, key: str = 'img', method: str = 'box'
+    ) -> None:
+        check_choice('method', method, DOWN_METHODS)
+        self.lr_size, self.key, self.method = lr_size, key, method
+
+    def transform(self, results: dict) -> dict:
+        results['lr'] = shrink(
+            results[self.key], self.lr_size or results['lr_size'], self.method
+        )
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r}, '
+            f'method={self.method!r})'
+        )
+
+
+@TRANSFORMS.register_module()
+class LoadLR(BaseTransform):
+    """Read a given LR picture at ``lr_path`` into ``lr``, (3, s, s) float32 in [-1, 1].
+
+    Args:
+        lr_size: Side s that the model expects; the file must have exactly this size.
+
+    Raises:
+        PictureError: If the picture cannot be read or has another size; names it.
+    """
+
+    def __init__(self, lr_size: int) -> None:
+        self.lr_size = lr_size
+
+    def transform(self, results: dict) -> dict:
+        picture = read_picture(results['lr_path'])
+        height, width = picture.shape[:2]
+        if (height, width) != (self.lr_size, self.lr_size):
+            raise PictureError(
+                f"LR picture '{results['lr_path']}' is {width} x {height} and the model expects "
+                f'{self.lr_size} x {self.lr_size}: give a picture of that size, or use '
+                f'DownscaleLR to shrink a larger one'
+            )
+        results['lr'] = shrink(picture, self.lr_size, 'box')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(lr_size={self.lr_size})'

@@ -1,0 +1,101 @@
+"""Hooks: checkpoints as plain data, throughput, sample grids."""
+
+import os
+
+import numpy as np
+import torch
+from mmagic.registry import HOOKS
+from mmengine.dist import get_world_size, master_only
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import Runner
+
+from ..evaluation.grid import sample_grid
+from ..models.i2ilr import unwrap
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoint hook, writing files that hold tensors and plain data only.
+
+    MMEngine keeps its log as HistoryBuffer objects, which ``torch.load(weights_only=True)`` refuses
+    (torch < 2.4 has no way to allow them). They become tensors in the file and objects again on
+    loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
+    """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        scalars = checkpoint['message_hub']['log_scalars']
+        checkpoint['message_hub']['log_scalars'] = {
+            name: torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in log.data])
+            for name, log in scalars.items()
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        for name, log in scalars.items():
+            if isinstance(log, torch.Tensor):
+                scalars[name] = HistoryBuffer(*log.cpu().numpy())
+
+
+@HOOKS.register_module()
+class ThroughputHook(Hook):
+    """Log pictures per second over all ranks (``img_per_s``) and thousands seen (``kimg``)."""
+
+    priority = 'NORMAL'  # after IterTimerHook, before LoggerHook
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: object, **kwargs: object):
+        batch = runner.train_dataloader.batch_size * get_world_size()
+        seconds = runner.message_hub.get_scalar('train/time').current()
+        runner.message_hub.update_scalar('train/img_per_s', batch / max(seconds, 1e-9))
+        runner.message_hub.update_scalar('train/kimg', batch * (runner.iter + 1) / 1000)
+
+
+@HOOKS.register_module()
+class SampleGridHook(Hook):
+    """Draw the same validation pairs every N iterations.
+
+    Rows of source, LR target, result of the live generator, result of the EMA generator; written to
+    ``work_dir/samples/iter_N.png`` and to the visualiser's backends.
+
+    Args:
+        interval: Iterations between two grids.
+        n_pairs: Rows.
+
+    Raises:
+        ValueError: If the interval or the number of rows is not positive.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 1000, n_pairs: int = 6) -> None:
+        if interval < 1 or n_pairs < 1:
+            raise ValueError(f'interval={interval} and n_pairs={n_pairs} must be at least 1')
+        self.interval, self.n_pairs = interval, n_pairs
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, *args: object, **kwargs: object
+    ) -> None:
+        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+            self._draw(runner)
+
+    @master_only
+    def _draw(self, runner: Runner) -> None:
+        if runner.val_loop is None:
+            raise ValueError('SampleGridHook draws validation pairs: set val_dataloader and val_cfg')
+        dataset = runner.val_loop.dataloaders[0].dataset
+        items = [dataset[i] for i in range(min(self.n_pairs, len(dataset)))]
+        model = unwrap(runner.model)
+        batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
+        inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
+        grid = sample_grid(
+            {
+                'source': inputs['img'],
+                'LR target': inputs['lr'],
+                'result (live)': model.predict(inputs['img'], inputs['lr'], 'generator'),
+                'result (EMA)': model.predict(inputs['img'], inputs['lr']),
+            }
+        )
+        folder = os.path.join(runner.work_dir, 'samples')
+        os.makedirs(folder, exist_ok=True)
+        grid.save(os.path.join(folder, f'iter_{runner.iter + 1}.png'))
+        runner.visualizer.add_image('samples', np.array(grid), step=runner.iter + 1)

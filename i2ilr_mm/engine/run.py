@@ -1,0 +1,130 @@
+"""From a config to a running MMEngine Runner; what the command lines call."""
+
+import os
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from ..datasets.pictures import resolve_root
+from ..datasets.pools import write_json
+from ..evaluation.grid import sample_grid
+from ..evaluation.metrics import collect_reports, report_dict, report_table
+from ..inference.model import load_checkpoint
+from ..lr import down
+from ..models.i2ilr import unwrap
+
+
+def set_work_dir(cfg: Config, work_dir: str | None, config_name: str) -> None:
+    """Take the given work dir, else the config's, else work_dirs/<config>."""
+    stem = os.path.splitext(config_name)[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', stem)
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Set up resuming: None starts anew, 'auto' takes the work dir's last checkpoint, or a path.
+
+    Raises:
+        FileNotFoundError: If the named checkpoint does not exist.
+        FileExistsError: If a new run would write into the work dir of an earlier one.
+    """
+    last = None
+    if os.path.exists(os.path.join(cfg.work_dir, 'last_checkpoint')):
+        last = find_latest_checkpoint(cfg.work_dir)
+    if resume is None:
+        if last and not cfg.get('resume'):
+            raise FileExistsError(
+                f"'{cfg.work_dir}' holds an earlier run, up to '{os.path.basename(last)}': go on "
+                f'with it by --resume, or choose another --work-dir'
+            )
+        return
+    if resume != 'auto':
+        if not os.path.isfile(resume):
+            raise FileNotFoundError(f"--resume: there is no checkpoint '{resume}'")
+        cfg.load_from = resume
+    elif last is None:
+        print_log(f"--resume: no checkpoint in '{cfg.work_dir}' yet, starting anew", 'current')
+        return
+    cfg.resume = True
+
+
+def set_amp(cfg: Config) -> None:
+    """Switch bfloat16 autocast on, where the hardware has it; else say so and stay in float32."""
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+        print_log('--amp: this GPU has no bfloat16; training stays in float32', 'current', 30)
+        return
+    cfg.model.autocast = 'bfloat16'
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Check what can be checked before networks are built, then build the Runner.
+
+    Raises:
+        FileNotFoundError: If the data root does not exist.
+    """
+    if 'data_root' in cfg:
+        resolve_root(cfg.data_root)
+    return Runner.from_cfg(cfg)
+
+
+def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) -> None:
+    """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
+
+    Args:
+        cfg: The config.
+        checkpoint: A checkpoint file, or 'untrained' for the networks as initialised.
+        out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
+        samples: PNG for a grid of the first pairs, or None.
+
+    Raises:
+        FileNotFoundError: If data, checkpoint or a weight file is missing.
+        ValueError: If the checkpoint does not fit the config.
+    """
+    runner = build_runner(cfg)
+    model = unwrap(runner.model)
+    if checkpoint != 'untrained':
+        load_checkpoint(model, checkpoint)
+    runner.test()
+    if not is_main_process():
+        return
+    scores = collect_reports([m for e in runner.test_loop.evaluators for m in e.metrics])
+    dataset = runner.test_loop.dataloaders[0].dataset
+    out = out or os.path.join(cfg.work_dir, 'metrics.json')
+    write_json(
+        out,
+        dict(
+            checkpoint=checkpoint,
+            config=cfg.filename and os.path.basename(cfg.filename),
+            data=f'{cfg.data_root} ({dataset.split}), {cfg.img_size} px, LR {cfg.lr_size}',
+            weights='EMA',
+            scores=report_dict(scores),
+        ),
+    )
+    pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
+    write_json(pairs_file, dict(pairs=dataset.pairs()))
+    print(f'\n{checkpoint} (EMA weights) on {cfg.data_root}\n\n{report_table(scores)}\n')
+    print(f'scores: {out}\npairs:  {pairs_file}')
+    if samples:
+        draw_samples(model, dataset, samples)
+        print(f'samples: {samples}')
+
+
+def draw_samples(model: torch.nn.Module, dataset: torch.utils.data.Dataset, path: str) -> None:
+    """Draw pairs spread over a paired dataset: source, target, result and both shrunk."""
+    count = min(8, len(dataset))  # type: ignore[arg-type]
+    items = [dataset[i * len(dataset) // count] for i in range(count)]  # type: ignore[arg-type]
+    batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
+    inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
+    result = model.predict(inputs['img'], inputs['lr'])
+    grid = sample_grid(
+        {
+            'source': inputs['img'],
+            'LR target': inputs['lr'],
+            'result (EMA)': result,
+            'result downscaled': down(result, inputs['lr'].shape[-1], model.lr_method),
+        }
+    )
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    grid.save(path)

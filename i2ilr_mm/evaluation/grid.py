@@ -1,0 +1,37 @@
+"""Grids of pictures, for people to look at."""
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..lr import to_uint8, up
+
+CELL = 128
+"""Smallest side of a cell in pixels; smaller pictures are enlarged by whole factors."""
+
+
+def sample_grid(columns: dict[str, Tensor]) -> Image.Image:
+    """Lay pictures out with one named column per tensor and one row per sample.
+
+    Args:
+        columns: Title -> (B, 3, h, w) in [-1, 1]. The sizes may differ (LR targets among full
+            pictures): the smaller ones are enlarged as blocks, so that their cells can be seen.
+
+    Returns:
+        An RGB image with the titles on top.
+    """
+    side = max(max(t.shape[-2:]) for t in columns.values())
+    side *= -(-CELL // side)
+    gap, header = 4, 22
+    rows = len(next(iter(columns.values())))
+    width = len(columns) * (side + gap) + gap
+    grid = Image.new('RGB', (width, rows * (side + gap) + header), 'white')
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default()
+    for i, (title, pictures) in enumerate(columns.items()):
+        left = gap + i * (side + gap)
+        draw.text((left + 2, 6), title, fill='black', font=font)
+        blocks = to_uint8(up(pictures.detach().float().cpu(), (side, side)))
+        for j, block in enumerate(blocks):
+            tile = Image.fromarray(block.permute(1, 2, 0).numpy())
+            grid.paste(tile, (left, header + j * (side + gap)))
+    return grid

@@ -1,0 +1,77 @@
+"""Build the model of a config and load a checkpoint into it."""
+
+import os
+from typing import Any
+
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..compat import load_weights_only
+from ..config import load_config
+from ..models.i2ilr import I2ILR
+
+
+def init_model(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike | None = None,
+    device: str | torch.device = 'cpu',
+    cfg_options: dict[str, Any] | None = None,
+) -> I2ILR:
+    """Build an :class:`I2ILR` in eval mode.
+
+    ``model.generator(source, lr)``, ``model.generator_ema(source, lr)`` and
+    ``model.discriminator(image, residual)`` take and give plain tensors; ``model.predict`` gives
+    clamped results of the EMA generator.
+
+    Args:
+        config: A config file, or a loaded config.
+        checkpoint: A checkpoint of this project; None leaves the weights as initialised.
+        device: Where to put the model.
+        cfg_options: Options over the config's, dotted or plain, as for ``--cfg-options``.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If the checkpoint cannot be read or does not fit the config; names the first
+            entries that differ.
+    """
+    cfg = load_config(config, cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmagic'))
+    model = MODELS.build(cfg.model)
+    if checkpoint is not None:
+        load_checkpoint(model, os.fspath(checkpoint))
+    model.cfg = cfg
+    return model.to(device).eval()
+
+
+def load_checkpoint(model: I2ILR, path: str) -> None:
+    """Load every weight of a checkpoint; nothing may be missing, left over or of another shape.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read or does not fit.
+    """
+    checkpoint = load_weights_only(path, map_location='cpu')
+    state = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict):
+        hint = ''
+        if isinstance(checkpoint, dict) and 'Gen' in checkpoint:
+            hint = (
+                '; it looks like one of the published code: convert it with '
+                'tools/convert_reference_checkpoint.py'
+            )
+        raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
+    expected = model.state_dict()
+    wrong = [
+        name
+        for name in sorted(expected.keys() | state.keys())
+        if getattr(expected.get(name), 'shape', None) != getattr(state.get(name), 'shape', None)
+    ]
+    if wrong:
+        raise ValueError(
+            f"'{path}' does not fit the model of this config: {len(wrong)} of {len(expected)} "
+            f'entries differ, first {", ".join(wrong[:3])}; use the config (and the img_size, '
+            f'lr_size and widths) that it was trained with'
+        )
+    model.load_state_dict(state)

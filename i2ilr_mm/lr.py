@@ -1,0 +1,161 @@
+"""The low-resolution operator: everything that shrinks an image or compares it with an LR target.
+
+Images are float tensors (B, C, H, W) in [-1, 1]; LR images are (B, C, s, s) in [-1, 1]. H and W are
+any multiples of s. One grey level of an 8-bit picture is 1 / 127.5 in these units.
+"""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+GREY_LEVELS = 127.5
+"""Grey levels (of 255) in one unit of the [-1, 1] range."""
+
+RESIDUAL_BIN = 4.0
+"""Width in grey levels of one bin of the residual that the discriminator sees."""
+
+DOWN_METHODS = ('box', 'bicubic')
+UP_METHODS = ('nearest', 'bilinear', 'bicubic')
+
+
+def check_multiple(height: int, width: int, lr_size: int) -> None:
+    """Refuse image sizes that an lr_size x lr_size grid does not divide.
+
+    Raises:
+        ValueError: If H or W is not a positive multiple of ``lr_size``.
+    """
+    if lr_size < 1 or height < lr_size or width < lr_size or height % lr_size or width % lr_size:
+        raise ValueError(
+            f'an image of {height} x {width} cannot be matched with an LR picture of '
+            f'{lr_size} x {lr_size}: height and width must be multiples of the LR size; '
+            f'resize the image or choose another lr_size'
+        )
+
+
+def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise ValueError(f"{name} is '{value}'; accepted are {', '.join(accepted)}")
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Round images in [-1, 1] to the uint8 values that a picture file holds; clamps."""
+    return ((image.clamp(-1, 1) + 1) * GREY_LEVELS).round().to(torch.uint8)
+
+
+def from_uint8(image: Tensor) -> Tensor:
+    """Bring uint8 images to float32 in [-1, 1]."""
+    return image.float() / GREY_LEVELS - 1
+
+
+def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
+    """Shrink images to their LR picture (down(x) of I2I-LR, section 'Task').
+
+    Args:
+        image: (B, C, H, W), H and W multiples of ``lr_size``.
+        lr_size: Side s of the LR picture.
+        method: 'box' (area average, the method's own operator) or 'bicubic' (antialiased).
+
+    Returns:
+        (B, C, s, s), in the range of ``image`` ('bicubic' can overshoot it).
+
+    Raises:
+        ValueError: If the size is no multiple of ``lr_size`` or the method is unknown.
+    """
+    height, width = image.shape[-2:]
+    check_multiple(height, width, lr_size)
+    check_choice('method', method, DOWN_METHODS)
+    if method == 'box':
+        return F.avg_pool2d(image, (height // lr_size, width // lr_size))
+    return F.interpolate(
+        image, size=(lr_size, lr_size), mode='bicubic', align_corners=False, antialias=True
+    )
+
+
+def up(lr: Tensor, size: tuple[int, int], method: str = 'nearest') -> Tensor:
+    """Enlarge LR pictures to ``size`` (H, W), pixel centres aligned.
+
+    Args:
+        lr: (B, C, s, s).
+        size: Height and width of the result, multiples of s.
+        method: 'nearest', 'bilinear' or 'bicubic'.
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        ValueError: If ``size`` is no multiple of s or the method is unknown.
+    """
+    check_multiple(*size, lr.shape[-1])
+    check_choice('method', method, UP_METHODS)
+    if method == 'nearest':
+        return F.interpolate(lr, size=size, mode='nearest')
+    return F.interpolate(lr, size=size, mode=method, align_corners=False)
+
+
+def residual(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
+    """Quantised distance of an image from its LR target, as the discriminator sees it.
+
+    |down(image) - lr| in bins of 4 grey levels, rounded to whole bins in the forward pass and with
+    the gradient of the unrounded value (straight-through estimator). A difference of at most 2 grey
+    levels gives exactly 0. Source: LAG (Berthelot et al. 2020), I2I-LR.
+
+    Args:
+        image: (B, 3, H, W) in [-1, 1].
+        lr: (B, 3, s, s) in [-1, 1].
+        method: The operator that made ``lr``, see :func:`down`.
+
+    Returns:
+        (B, 3, s, s), multiples of 4 / 127.5, at least 0.
+
+    Raises:
+        ValueError: If the image size is no multiple of the LR size.
+    """
+    difference = (down(image, lr.shape[-1], method) - lr).abs()
+    bins = GREY_LEVELS / RESIDUAL_BIN
+    quantised = (difference.detach() * bins).round() / bins
+    return quantised + (difference - difference.detach())
+
+
+@lru_cache(maxsize=64)
+def _right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tensor:
+    """A (size, s) matrix U (D U)^-1 of one axis, so that D of it is the identity; float64."""
+    # The operators are separable: run them on an identity, constant along the other axis.
+    unit = torch.eye(size, dtype=torch.float64)
+    square = unit[:, None, :, None].expand(size, 1, size, size)
+    downscale = down(square, lr_size, method)[:, 0, :, 0].T
+    unit_lr = torch.eye(lr_size, dtype=torch.float64)
+    square_lr = unit_lr[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
+    upscale = up(square_lr, (size, size), up_method)[:, 0, :, 0].T
+    return upscale @ torch.linalg.inv(downscale @ upscale)
+
+
+def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'nearest') -> Tensor:
+    """Move an image to the nearest match of an LR target: y + up(lr - down(y)).
+
+    ``up`` is the named enlargement followed by the small linear correction that makes it a right
+    inverse of ``down`` (with 'box' and 'nearest' there is nothing to correct), so down(result)
+    equals ``lr`` exactly, up to float rounding. The null-space part of the image, its detail inside
+    the cells, is kept. Source: range/null-space decomposition (DDNM, Wang et al. 2023).
+
+    Args:
+        image: (B, C, H, W), H and W multiples of s.
+        lr: (B, C, s, s).
+        method: The operator that made ``lr``, see :func:`down`.
+        up_method: Shape of the correction, see :func:`up`; 'nearest' is piecewise constant.
+
+    Returns:
+        (B, C, H, W). Values can leave [-1, 1] where the target asks for it.
+
+    Raises:
+        ValueError: If the sizes do not fit or a method is unknown.
+    """
+    height, width = image.shape[-2:]
+    lr_size = lr.shape[-1]
+    difference = lr - down(image, lr_size, method)
+    if (method, up_method) == ('box', 'nearest'):
+        return image + up(difference, (height, width))
+    rows = _right_inverse(height, lr_size, method, up_method).to(difference)
+    columns = _right_inverse(width, lr_size, method, up_method).to(difference)
+    return image + rows @ difference @ columns.T

@@ -1,0 +1,90 @@
+"""The discriminator: an image and its LR residual in, a map of logits out."""
+
+from itertools import pairwise
+
+import torch
+from mmagic.registry import MODELS
+from torch import Tensor, nn
+
+from .generator import scale_steps
+from .layers import DiscriminatorBlock, SNConv2d, leaky_relu
+
+
+@MODELS.register_module()
+class LRResidualDiscriminator(nn.Module):
+    """Discriminator of I2I-LR (arXiv 2107.11262).
+
+    It never sees the LR picture: it judges the image together with the residual map
+    (:func:`i2ilr_mm.lr.residual`), which joins the features once they have the LR picture's size.
+
+    Args:
+        img_size: Side H of the image, ``lr_size`` times a power of two.
+        lr_size: Side s of the LR picture, at least 4.
+        base_channels: Width at full size; None takes the published 2^14 / H.
+        max_channels: Largest width.
+        lr_channels: Channels of the residual.
+
+    Raises:
+        ValueError: If the sizes are not supported.
+    """
+
+    def __init__(
+        self,
+        img_size: int,
+        lr_size: int,
+        base_channels: int | None = None,
+        max_channels: int = 512,
+        lr_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        steps = scale_steps(img_size, lr_size)
+        self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        first = base_channels or max(2**14 // img_size, 1)
+        widths = [min(first * 2**i, max_channels) for i in range(steps + 1)]
+
+        self.from_rgb = SNConv2d(3, widths[0])
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(i, o, downscale=True) for i, o in pairwise(widths)
+        )
+        width = widths[-1]
+        self.conditional = DiscriminatorBlock(width + lr_channels, width, downscale=False)
+        self.tail = nn.ModuleList()
+        size = lr_size
+        while size >= 16 and size % 2 == 0:
+            wider = min(2 * width, max_channels)
+            self.tail.append(DiscriminatorBlock(width, wider, downscale=True))
+            width, size = wider, size // 2
+        self.conv = SNConv2d(width, width, kernel_size=4, padding=0)
+        self.to_logits = SNConv2d(width, 1, kernel_size=1)
+
+    def forward(self, image: Tensor, residual: Tensor) -> Tensor:
+        """Judge images.
+
+        Args:
+            image: (B, 3, H, H) in [-1, 1].
+            residual: (B, lr_channels, s, s), zero where the image meets its LR target.
+
+        Returns:
+            (B, 1, h, h) logits, high for real; h = 5 when s is a power of two >= 8, 1 when s = 4.
+
+        Raises:
+            ValueError: If a shape is not the one the network was built for.
+        """
+        self._check(image, residual)
+        x = self.from_rgb(image)
+        for block in self.blocks:
+            x = block(x)
+        x = self.conditional(torch.cat([x, residual.to(x.dtype)], dim=1))
+        for block in self.tail:
+            x = block(x)
+        return self.to_logits(leaky_relu(self.conv(leaky_relu(x))))
+
+    def _check(self, image: Tensor, residual: Tensor) -> None:
+        expected_image = (3, self.img_size, self.img_size)
+        expected_residual = (self.lr_channels, self.lr_size, self.lr_size)
+        if image.shape[1:] != expected_image or residual.shape[1:] != expected_residual:
+            raise ValueError(
+                f'the discriminator got an image of shape {tuple(image.shape)} and a residual of '
+                f'{tuple(residual.shape)}; it was built for (B, *) with {expected_image} and '
+                f'{expected_residual}: check img_size and lr_size'
+            )

@@ -1,0 +1,127 @@
+"""The generator: a source picture and an LR target in, a picture out."""
+
+import math
+from itertools import pairwise
+
+from mmagic.registry import MODELS
+from torch import Tensor, nn
+
+from .layers import DecoderBlock, EncoderBlock, SNConv2d, leaky_relu, upsample
+
+
+def scale_steps(img_size: int, lr_size: int) -> int:
+    """Number of times that ``img_size`` is halved on the way to ``lr_size``.
+
+    Raises:
+        ValueError: If img_size / lr_size is no power of two of at least 2, or lr_size < 4.
+    """
+    ratio = img_size / lr_size if lr_size else 0.0
+    steps = int(math.log2(ratio)) if ratio >= 2 else 0
+    if lr_size < 4 or steps < 1 or lr_size * 2**steps != img_size:
+        raise ValueError(
+            f'img_size={img_size} with lr_size={lr_size} is not supported: img_size must be '
+            f'lr_size times 2, 4, 8, ... and lr_size at least 4; for example '
+            f'img_size={max(lr_size, 4) * 16} with lr_size={max(lr_size, 4)}'
+        )
+    return steps
+
+
+@MODELS.register_module()
+class I2ILRGenerator(nn.Module):
+    """Generator of I2I-LR (arXiv 2107.11262).
+
+    The encoder halves the source until it has the LR picture's size; the decoder doubles it back,
+    every normalisation steered by the LR target (SPAdaIN), and takes the source's positional
+    moments (PONO, moment shortcut) from the encoder block of the same size.
+
+    Args:
+        img_size: Side H of source and result, ``lr_size`` times a power of two.
+        lr_size: Side s of the LR target, at least 4.
+        base_channels: Width at full size; it doubles with each halving.
+        max_channels: Largest width.
+        lr_channels: Channels of the LR target.
+
+    Raises:
+        ValueError: If the sizes are not supported.
+    """
+
+    def __init__(
+        self,
+        img_size: int,
+        lr_size: int,
+        base_channels: int = 64,
+        max_channels: int = 512,
+        lr_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        steps = scale_steps(img_size, lr_size)
+        self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
+        up = [down[-1]]
+        for _ in range(steps):
+            up.append(max(up[-1] // 2, min(base_channels, max_channels)))
+
+        self.from_rgb = SNConv2d(3, down[0])
+        self.encoder = nn.ModuleList(
+            EncoderBlock(i, o, downscale=True) for i, o in pairwise(down)
+        )
+        self.encoder.append(EncoderBlock(down[-1], down[-1], downscale=False))
+        self.decoder = nn.ModuleList(
+            [DecoderBlock(up[0], up[0], upscale=False, lr_channels=lr_channels)]
+        )
+        self.decoder.extend(
+            DecoderBlock(i, o, upscale=True, lr_channels=lr_channels) for i, o in pairwise(up)
+        )
+        self.to_rgb = ToRGB(up[-1])
+
+    def forward(self, source: Tensor, lr: Tensor) -> Tensor:
+        """Translate sources towards LR targets.
+
+        Args:
+            source: (B, 3, H, H) in [-1, 1].
+            lr: (B, lr_channels, s, s) in [-1, 1].
+
+        Returns:
+            (B, 3, H, H), about [-1, 1] but not clamped.
+
+        Raises:
+            ValueError: If a shape is not the one the network was built for.
+        """
+        self._check(source, lr)
+        x = self.from_rgb(source)
+        moments = []
+        for block in self.encoder:
+            x, first, second = block(x)
+            moments.append((first, second))
+        for i, block in enumerate(self.decoder):
+            # Enlarged in one go, then once more inside the block: two bilinear steps are not one.
+            block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
+            x = block(x, block_lr, *moments[-1 - i])
+        return self.to_rgb(x)
+
+    def _check(self, source: Tensor, lr: Tensor) -> None:
+        expected_source = (3, self.img_size, self.img_size)
+        expected_lr = (self.lr_channels, self.lr_size, self.lr_size)
+        if source.shape[1:] != expected_source or lr.shape[1:] != expected_lr:
+            raise ValueError(
+                f'the generator got a source of shape {tuple(source.shape)} and an LR target of '
+                f'{tuple(lr.shape)}; it was built for (B, {expected_source[0]}, {self.img_size}, '
+                f'{self.img_size}) and (B, {self.lr_channels}, {self.lr_size}, {self.lr_size}): '
+                f'resize the pictures, or use a model trained at that img_size and lr_size'
+            )
+        if len(source) != len(lr):
+            raise ValueError(
+                f'{len(source)} sources and {len(lr)} LR targets: one target per source is needed'
+            )
+
+
+class ToRGB(nn.Module):
+    """Instance norm, leaky ReLU and a 1x1 conv to three channels; no tanh."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(channels, affine=True)
+        self.conv = SNConv2d(channels, 3, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(leaky_relu(self.norm(x)))

@@ -1,0 +1,272 @@
+"""The model: what one training step computes, and the one way to predict."""
+
+from typing import Any
+
+import torch
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+
+from ..lr import GREY_LEVELS, down, residual, to_uint8
+from .layers import power_iteration
+
+AUTOCAST_DTYPES = (None, 'bfloat16')
+
+
+def swap_pairs(batch: Tensor) -> Tensor:
+    """Exchange the neighbours (2i, 2i + 1) of a batch (B, ...), B even."""
+    return batch.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+
+
+def unwrap(network: nn.Module) -> nn.Module:
+    return network.module if is_model_wrapper(network) else network
+
+
+@MODELS.register_module()
+class I2ILR(BaseModel):
+    """Image-to-image translation with low-resolution conditioning (arXiv 2107.11262).
+
+    A training batch holds B images, B even; the neighbours (2i, 2i + 1) form the pairs (a, b) of
+    the paper. With every image translated towards its neighbour and back, one batched call gives
+    ab and ba, a second one a' and b'.
+
+    Attributes:
+        generator: G; under distributed training its wrapper.
+        discriminator: D; under distributed training its wrapper.
+        generator_ema: Moving average of G, the network that predicts.
+
+    Args:
+        generator: Config of G.
+        discriminator: Config of D.
+        data_preprocessor: Config of the preprocessor.
+        gan_loss: Config of the adversarial loss; its ``loss_weight`` applies to D and G.
+        r1_loss: Config of the gradient penalty.
+        cycle_loss: Config of the loss between a and a'.
+        lr_loss: Config of the loss between down(fake) and its LR target; None leaves it out, as
+            the published method does.
+        ema_decay: Decay of the moving average once it is warm. It grows as
+            min(ema_decay, (1 + t) / (10 + t)) over the updates t, so that short runs are not
+            scored on a stale copy.
+        autocast: None for float32 or 'bfloat16'; R1 and spectral norm stay in float32.
+
+    Raises:
+        ValueError: If an option is unknown, or a training batch is odd.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        discriminator: dict,
+        data_preprocessor: dict | None = None,
+        gan_loss: dict | None = None,
+        r1_loss: dict | None = None,
+        cycle_loss: dict | None = None,
+        lr_loss: dict | None = None,
+        ema_decay: float = 0.999,
+        autocast: str | None = None,
+    ) -> None:
+        super().__init__(
+            data_preprocessor=MODELS.build(data_preprocessor or dict(type='I2ILRPreprocessor'))
+        )
+        if autocast not in AUTOCAST_DTYPES:
+            raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f'ema_decay is {ema_decay}; it must be at least 0 and below 1')
+        self.generator = MODELS.build(generator)
+        self.discriminator = MODELS.build(discriminator)
+        self.generator_ema = MODELS.build(generator).requires_grad_(False)
+        self.generator_ema.load_state_dict(self.generator.state_dict())
+        self.gan_loss = MODELS.build(gan_loss or dict(type='SoftplusGANLoss'))
+        self.r1_loss = MODELS.build(r1_loss or dict(type='R1Penalty'))
+        self.cycle_loss = MODELS.build(cycle_loss or dict(type='L1Loss', loss_weight=1.0))
+        self.lr_loss = MODELS.build(lr_loss) if lr_loss else None
+        if getattr(self.lr_loss, 'reduction', 'mean') == 'none':
+            raise ValueError("lr_loss has reduction='none'; a training loss needs 'mean' or 'sum'")
+        self.lr_method = getattr(self.lr_loss, 'method', 'box')
+        self.ema_decay = ema_decay
+        self.ema_updates = 0
+        self.autocast_dtype = getattr(torch, autocast) if autocast else None
+
+    def get_extra_state(self) -> Tensor:
+        """The number of EMA updates, kept in the state dict."""
+        return torch.tensor(self.ema_updates)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.ema_updates = int(state)
+
+    def _autocast(self) -> torch.autocast:
+        device = next(self.parameters()).device.type
+        dtype = self.autocast_dtype
+        return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+
+    # Training
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """Update D, then G through the updated D, then the average of G.
+
+        Args:
+            data: Batch from the loader: ``inputs`` with ``img`` and ``lr``, B even.
+            optim_wrapper: Holds 'generator' and 'discriminator'.
+
+        Returns:
+            Scalars to log, without a graph.
+        """
+        inputs = self.data_preprocessor(data, True)['inputs']
+        image, lr = inputs['img'], inputs['lr']
+        if len(image) % 2:
+            raise ValueError(
+                f'a training batch holds pairs, and this one has {len(image)} images: '
+                f'set an even batch_size per GPU'
+            )
+        power_iteration(self.generator)
+        power_iteration(self.discriminator)
+        fake, reconstruction = self.translate_pairs(image, lr)
+
+        loss_d, log_d = self.discriminator_loss(image, lr, fake, reconstruction)
+        optim_wrapper['discriminator'].update_params(loss_d)
+
+        self.discriminator.requires_grad_(False)
+        loss_g, log_g = self.generator_loss(image, lr, fake, reconstruction)
+        optim_wrapper['generator'].update_params(loss_g)
+        self.discriminator.requires_grad_(True)
+
+        if optim_wrapper['generator'].should_update():
+            self.update_ema()
+        return {name: value.detach() for name, value in {**log_d, **log_g}.items()}
+
+    def translate_pairs(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Translate every image towards its neighbour's LR picture, and back.
+
+        Args:
+            image: (B, 3, H, W), neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+
+        Returns:
+            (ab, ba) and (a', b'), each interleaved like the batch, (B, 3, H, W).
+        """
+        with self._autocast():
+            fake = self.generator(image, swap_pairs(lr))
+            reconstruction = self.generator(fake, lr)
+        return fake.float(), reconstruction.float()
+
+    def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:
+        with self._autocast():
+            return self.discriminator(fake, residual(fake, lr, self.lr_method)).float()
+
+    def discriminator_loss(
+        self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_D of the four (real, fake) sets of the paper, and its parts.
+
+        The paper sums means over half batches and pairs both real halves with two fake sets each.
+        A mean over the whole batch is half the sum over both halves, hence the factors: 4 for
+        reals (two halves, each twice), 2 for fakes and for reconstructions.
+        """
+        image = image.detach().requires_grad_()
+        no_residual = torch.zeros_like(lr)
+        real_logits = self.discriminator(image, no_residual)  # in float32: R1 goes through it
+        fakes = torch.cat([fake, reconstruction]).detach()
+        fake_logits, reconstruction_logits = self._fake_logits(
+            fakes, torch.cat([swap_pairs(lr), lr])
+        ).chunk(2)
+        r1 = self._r1(image, real_logits)
+        parts = dict(
+            loss_d_real=4 * self.gan_loss(real_logits, True),
+            loss_d_fake=2 * self.gan_loss(fake_logits, False),
+            loss_d_rec=2 * self.gan_loss(reconstruction_logits, False),
+            loss_r1=r1,
+        )
+        loss = sum(parts.values(), torch.zeros((), device=image.device))
+        return loss, dict(loss_d=loss, **parts)
+
+    def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
+        """R1 of both real halves, each counted twice."""
+        factor = 4.0
+        if getattr(self.r1_loss, 'mode', 'standard') == 'reference':
+            # The published penalty differentiates the mean over a half batch, not the whole one.
+            factor *= 4.0
+        return factor * self.r1_loss(image, logits)
+
+    def generator_loss(
+        self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_G of the four fake sets of the paper, and its parts; factors as for L_D."""
+        fakes = torch.cat([fake, reconstruction])
+        targets = torch.cat([swap_pairs(lr), lr])
+        logits = self._fake_logits(fakes, targets)
+        parts = dict(
+            loss_g_gan=4 * self.gan_loss(logits, True),
+            loss_g_cycle=2 * self.cycle_loss(reconstruction, image),
+        )
+        if self.lr_loss is not None:
+            parts['loss_g_lr'] = self.lr_loss(fakes, targets)
+        loss = sum(parts.values(), torch.zeros((), device=image.device))
+        error = self._lr_error(fake, swap_pairs(lr))
+        return loss, dict(loss_g=loss, **parts, lr_error=error)
+
+    @torch.no_grad()
+    def _lr_error(self, fake: Tensor, lr: Tensor) -> Tensor:
+        """Mean distance from the LR target in grey levels of 255."""
+        shrunk = down(fake.clamp(-1, 1), lr.shape[-1], self.lr_method)
+        return (shrunk - lr).abs().mean() * GREY_LEVELS
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Move the average towards G; the spectral-norm vectors are copied, not averaged.
+
+        The first update copies G.
+        """
+        live = unwrap(self.generator)
+        t = self.ema_updates
+        decay = min(self.ema_decay, (1 + t) / (10 + t)) if t else 0.0
+        averages, values = list(self.generator_ema.parameters()), list(live.parameters())
+        torch._foreach_lerp_(averages, values, 1 - decay)
+        for average, value in zip(self.generator_ema.buffers(), live.buffers()):
+            average.copy_(value)
+        self.ema_updates += 1
+
+    # Prediction
+
+    @torch.no_grad()
+    def predict(self, source: Tensor, lr: Tensor, network: str = 'generator_ema') -> Tensor:
+        """Translate sources towards LR targets; every prediction goes through here.
+
+        Args:
+            source: (B, 3, H, W) in [-1, 1].
+            lr: (B, 3, s, s) in [-1, 1].
+            network: 'generator_ema' or 'generator'.
+
+        Returns:
+            (B, 3, H, W) in [-1, 1], clamped, float32.
+        """
+        net = unwrap(getattr(self, network))
+        with self._autocast():
+            return net(source, lr).float().clamp(-1, 1)
+
+    def val_step(self, data: dict) -> list[DataSample]:
+        """Predict a batch of (source, LR target) pairs with the EMA generator.
+
+        Returns:
+            One DataSample per pair: ``fake_img`` (3, H, W) uint8 RGB, ``lr`` (3, s, s) in [-1, 1],
+            and what the loader said of the pair.
+        """
+        data = self.data_preprocessor(data, False)
+        inputs = data['inputs']
+        fakes = to_uint8(self.predict(inputs['img'], inputs['lr']))
+        samples = data.get('data_samples') or [DataSample() for _ in fakes]
+        for sample, fake, lr in zip(samples, fakes, inputs['lr']):
+            sample.fake_img = fake
+            sample.lr = lr
+        return samples
+
+    def test_step(self, data: dict) -> list[DataSample]:
+        """The same as :meth:`val_step`."""
+        return self.val_step(data)
+
+    def forward(self, inputs: dict, data_samples: Any = None, mode: str = 'tensor') -> Tensor:
+        """Raw generator output for ``inputs`` with ``img`` and ``lr``; mode is MMEngine's."""
+        if mode != 'tensor':
+            raise ValueError(f"mode is '{mode}'; accepted is 'tensor'; for results call val_step")
+        return self.generator(inputs['img'], inputs['lr'])

@@ -1,0 +1,214 @@
+"""Building blocks of the generator and the discriminator (I2I-LR, block diagrams)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+"""Slope of every leaky ReLU."""
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+def residual_sum(x: Tensor, shortcut: Tensor) -> Tensor:
+    """(x + shortcut) / sqrt(2): the sum of two unit-variance branches keeps unit variance."""
+    return (x + shortcut) / math.sqrt(2)
+
+
+def upsample(x: Tensor, factor: int = 2) -> Tensor:
+    """Bilinear enlargement with aligned corners, as the published networks use it throughout."""
+    return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=True)
+
+
+class SNConv2d(nn.Module):
+    """Convolution whose weight is divided by an estimate of its largest singular value.
+
+    Spectral normalisation (Miyato et al. 2018) with the same numbers and state names as
+    ``torch.nn.utils.spectral_norm``, but the power iteration is a call of its own
+    (:func:`power_iteration`): one per training step however often the network runs, and a forward
+    pass never changes the buffers.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Side of the kernel, with zero padding of (side - 1) // 2 unless given.
+        padding: Zero padding.
+        bias: Whether there is a bias, zero at the start.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        padding: int | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.padding = (kernel_size - 1) // 2 if padding is None else padding
+        self.weight_orig = nn.Parameter(
+            torch.empty(out_channels, in_channels, kernel_size, kernel_size)
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        # The published networks train from PyTorch's default weights, with zero bias.
+        nn.init.kaiming_uniform_(self.weight_orig, a=math.sqrt(5))
+        columns = in_channels * kernel_size**2
+        self.register_buffer('weight_u', F.normalize(torch.randn(out_channels), dim=0))
+        self.register_buffer('weight_v', F.normalize(torch.randn(columns), dim=0))
+        for _ in range(15):
+            self.power_iteration()
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    @torch.no_grad()
+    def power_iteration(self) -> None:
+        """Improve the estimate of the singular vectors by one step."""
+        matrix = self.weight_orig.flatten(1)
+        self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
+        self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))
+
+    def weight(self) -> Tensor:
+        """The normalised weight, (out, in, k, k); computed in float32 under autocast too."""
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
+            # Clones: the buffers may change before the backward pass needs these values.
+            u, v = self.weight_u.clone(), self.weight_v.clone()
+            sigma = torch.dot(u, self.weight_orig.flatten(1) @ v)
+            return self.weight_orig / sigma
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight(), self.bias, padding=self.padding)
+
+
+def power_iteration(module: nn.Module) -> None:
+    """Run one power iteration for every spectrally normalised weight of ``module``."""
+    for child in module.modules():
+        if isinstance(child, SNConv2d):
+            child.power_iteration()
+
+
+class PONO(nn.Module):
+    """Positional normalisation (Li et al. 2019): over the channels, at every pixel.
+
+    Returns the normalised features (B, C, H, W) with the mean and the standard deviation (both
+    (B, 1, H, W)) that were taken out. The variance is the unbiased one.
+    """
+
+    eps = 1e-5
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean = x.mean(dim=1, keepdim=True)
+        std = (x.var(dim=1, keepdim=True) + self.eps).sqrt()
+        return (x - mean) / std, mean, std
+
+
+class MomentShortcut(nn.Module):
+    """Give encoder moments to decoder features, through a 3x3 conv (Li et al. 2019, dynamic MS)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SNConv2d(2, 2)
+
+    def forward(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        beta, gamma = self.conv(torch.cat([mean, std], dim=1)).chunk(2, dim=1)
+        return x * gamma + beta
+
+
+class SPAdaIN(nn.Module):
+    """Instance normalisation with a scale and a shift per pixel, read from the LR picture.
+
+    Source: Wang et al. 2020 (SPAdaIN), with 1x1 convs of the enlarged LR picture.
+    """
+
+    def __init__(self, channels: int, lr_channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Conv2d(lr_channels, channels, 1)
+        self.shift = nn.Conv2d(lr_channels, channels, 1)
+        for conv in (self.scale, self.shift):
+            nn.init.kaiming_normal_(conv.weight)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, x: Tensor, lr: Tensor) -> Tensor:
+        return self.scale(lr) * F.instance_norm(x) + self.shift(lr)
+
+
+class EncoderBlock(nn.Module):
+    """Residual block of the encoder; returns features and the two pairs of PONO moments."""
+
+    def __init__(self, in_channels: int, out_channels: int, downscale: bool) -> None:
+        super().__init__()
+        self.downscale = downscale
+        self.norm1 = nn.InstanceNorm2d(in_channels, affine=True)
+        self.conv1 = SNConv2d(in_channels, out_channels)
+        self.norm2 = nn.InstanceNorm2d(out_channels, affine=True)
+        self.conv2 = SNConv2d(out_channels, out_channels)
+        self.shortcut = _shortcut(in_channels, out_channels)
+        self.pono = PONO()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        shortcut = self.shortcut(x)
+        x, mean1, std1 = self.pono(self.conv1(leaky_relu(self.norm1(x))))
+        if self.downscale:
+            x, shortcut = F.avg_pool2d(x, 2), F.avg_pool2d(shortcut, 2)
+        x, mean2, std2 = self.pono(self.conv2(leaky_relu(self.norm2(x))))
+        return residual_sum(x, shortcut), (mean1, std1), (mean2, std2)
+
+
+class DecoderBlock(nn.Module):
+    """Residual block of the decoder, steered by the LR picture and the encoder's moments."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, upscale: bool, lr_channels: int
+    ) -> None:
+        super().__init__()
+        self.upscale = upscale
+        self.norm1 = SPAdaIN(in_channels, lr_channels)
+        self.conv1 = SNConv2d(in_channels, out_channels)
+        self.ms1 = MomentShortcut()
+        self.norm2 = SPAdaIN(out_channels, lr_channels)
+        self.conv2 = SNConv2d(out_channels, out_channels)
+        self.ms2 = MomentShortcut()
+        self.shortcut = _shortcut(in_channels, out_channels)
+
+    def forward(
+        self,
+        x: Tensor,
+        lr: Tensor,
+        first_moments: tuple[Tensor, Tensor],
+        second_moments: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        shortcut = self.shortcut(x)
+        # The encoder's second moments have this block's input size, its first the output size.
+        x = self.ms1(self.conv1(leaky_relu(self.norm1(x, lr))), *second_moments)
+        if self.upscale:
+            x, shortcut, lr = upsample(x), upsample(shortcut), upsample(lr)
+        x = self.ms2(self.conv2(leaky_relu(self.norm2(x, lr))), *first_moments)
+        return residual_sum(x, shortcut)
+
+
+class DiscriminatorBlock(nn.Module):
+    """Residual block without normalisation."""
+
+    def __init__(self, in_channels: int, out_channels: int, downscale: bool) -> None:
+        super().__init__()
+        self.downscale = downscale
+        self.conv1 = SNConv2d(in_channels, out_channels)
+        self.conv2 = SNConv2d(out_channels, out_channels)
+        self.shortcut = _shortcut(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = self.shortcut(x)
+        x = self.conv1(leaky_relu(x))
+        if self.downscale:
+            x, shortcut = F.avg_pool2d(x, 2), F.avg_pool2d(shortcut, 2)
+        return residual_sum(self.conv2(leaky_relu(x)), shortcut)
+
+
+def _shortcut(in_channels: int, out_channels: int) -> nn.Module:
+    if in_channels == out_channels:
+        return nn.Identity()
+    return SNConv2d(in_channels, out_channels, kernel_size=1, bias=False)

@@ -1,0 +1,150 @@
+"""Losses of I2I-LR, each a pure function with a registered module around it."""
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from torch import Tensor, nn
+
+from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down
+
+REDUCTIONS = ('mean', 'sum', 'none')
+
+
+def _reduce(values: Tensor, reduction: str) -> Tensor:
+    if reduction == 'none':
+        return values
+    return values.mean() if reduction == 'mean' else values.sum()
+
+
+def lr_consistency(
+    image: Tensor,
+    lr: Tensor,
+    norm: str = 'l1',
+    margin: float = 0.0,
+    method: str = 'box',
+    reduction: str = 'mean',
+) -> Tensor:
+    """Distance in grey levels between down(image) and the LR target, beyond a margin.
+
+    Args:
+        image: (B, 3, H, W) in [-1, 1].
+        lr: (B, 3, s, s) in [-1, 1].
+        norm: 'l1' for |d|, 'l2' for d^2, d being the distance beyond the margin.
+        margin: Grey levels (of 255) that cost nothing.
+        method: The operator that made ``lr``, see :func:`i2ilr_mm.lr.down`.
+        reduction: 'mean', 'sum' or 'none' (the (B, 3, s, s) map).
+
+    Returns:
+        Grey levels for 'l1', squared grey levels for 'l2'.
+    """
+    levels = (down(image, lr.shape[-1], method) - lr).abs() * GREY_LEVELS
+    beyond = (levels - margin).clamp(min=0)
+    return _reduce(beyond.square() if norm == 'l2' else beyond, reduction)
+
+
+@MODELS.register_module()
+class LRConsistencyLoss(nn.Module):
+    """Explicit pull of down(fake) towards the LR target, see :func:`lr_consistency`.
+
+    The published method has no such term: it leaves the match to the discriminator's residual
+    input, which cannot see differences of 2 grey levels and less.
+
+    Args:
+        loss_weight: Factor of the loss; 0 switches it off.
+        norm: 'l1' or 'l2'.
+        margin: Grey levels (of 255) that cost nothing.
+        method: 'box' or 'bicubic', the operator that makes the LR targets.
+        reduction: 'mean', 'sum' or 'none'.
+
+    Raises:
+        ValueError: If a choice is unknown or the margin is negative.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        norm: str = 'l1',
+        margin: float = 0.0,
+        method: str = 'box',
+        reduction: str = 'mean',
+    ) -> None:
+        super().__init__()
+        check_choice('norm', norm, ('l1', 'l2'))
+        check_choice('method', method, DOWN_METHODS)
+        check_choice('reduction', reduction, REDUCTIONS)
+        if margin < 0:
+            raise ValueError(f'margin is {margin}; it is a number of grey levels, at least 0')
+        self.loss_weight, self.norm, self.margin = loss_weight, norm, margin
+        self.method, self.reduction = method, reduction
+
+    def forward(self, image: Tensor, lr: Tensor) -> Tensor:
+        """Loss of images (B, 3, H, W) against LR targets (B, 3, s, s), both in [-1, 1]."""
+        loss = lr_consistency(image, lr, self.norm, self.margin, self.method, self.reduction)
+        return self.loss_weight * loss
+
+
+@MODELS.register_module()
+class SoftplusGANLoss(nn.Module):
+    """Non-saturating logistic GAN loss, softplus(-D) for real and softplus(D) for fake.
+
+    Source: Goodfellow et al. 2014 in the form of StarGAN v2; I2I-LR averages over all samples and
+    positions of the logit map.
+
+    Args:
+        loss_weight: Factor of the loss.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, logits: Tensor, target_is_real: bool) -> Tensor:
+        """Mean loss of logits (B, 1, h, w) that should say real, or fake.
+
+        The generator's loss is this one of its fakes with ``target_is_real=True``.
+        """
+        return self.loss_weight * F.softplus(-logits if target_is_real else logits).mean()
+
+
+def r1_penalty(images: Tensor, logits: Tensor, mode: str = 'standard') -> Tensor:
+    """Squared gradient norm of the discriminator at real images, without gamma / 2.
+
+    Args:
+        images: (B, 3, H, W) with ``requires_grad``.
+        logits: (B, 1, h, w), computed from ``images``.
+        mode: 'standard' is Mescheder et al. 2018, mean_i |grad_x D(x_i)|^2 of each sample's mean
+            logit. 'reference' is what the published code computes: it differentiates the batch
+            mean of softplus(-D) instead, so that the penalty shrinks with 1 / B^2.
+
+    Returns:
+        A scalar with a graph for the second backward pass.
+    """
+    if mode == 'standard':
+        output = logits.flatten(1).mean(dim=1).sum()
+    else:
+        output = F.softplus(-logits).mean()
+    (gradient,) = torch.autograd.grad(output, images, create_graph=True)
+    return gradient.square().flatten(1).sum(dim=1).mean()
+
+
+@MODELS.register_module()
+class R1Penalty(nn.Module):
+    """gamma / 2 times :func:`r1_penalty`.
+
+    Args:
+        gamma: Strength of the penalty.
+        mode: 'standard' (independent of batch size, accumulation and number of GPUs) or
+            'reference' (the published code's).
+
+    Raises:
+        ValueError: If the mode is unknown.
+    """
+
+    def __init__(self, gamma: float = 10.0, mode: str = 'standard') -> None:
+        super().__init__()
+        check_choice('mode', mode, ('standard', 'reference'))
+        self.gamma, self.mode = gamma, mode
+
+    def forward(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Penalty of real images (B, 3, H, W) and their logits (B, 1, h, w)."""
+        return self.gamma / 2 * r1_penalty(images, logits, self.mode)

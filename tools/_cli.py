@@ -1,0 +1,70 @@
+"""What the command lines share; imports nothing heavy, so that --help is instant."""
+
+import argparse
+import ast
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+
+
+class CfgOptions(argparse.Action):
+    """Collects KEY=VALUE options; values are Python literals, lists like 1,2 or plain text."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        options = dict(getattr(namespace, self.dest) or {})
+        for item in values:
+            key, separator, value = item.partition('=')
+            if not key or not separator:
+                parser.error(f"--cfg-options takes KEY=VALUE, and got '{item}'")
+            options[key] = parse_value(value)
+        setattr(namespace, self.dest, options)
+
+
+def parse_value(text: str) -> object:
+    """Read a number, True, None, list, tuple or dict; anything else is text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {'true': True, 'false': False, 'none': None}.get(text.lower(), text)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='config file, such as configs/i2ilr_heads64.py')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        default={},
+        help='settings over those of the config; data_root, img_size and lr_size change '
+        'everything that depends on them',
+    )
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a multi-GPU run were started',
+    )
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Call ``main``; what the user can mend is one line on stderr and exit code 1."""
+    if ROOT not in sys.path:
+        sys.path.insert(0, ROOT)  # works from a checkout that is not installed
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    try:
+        main(args)
+    except (ImportError, FileNotFoundError, FileExistsError, ValueError) as error:
+        if os.environ.get('I2ILR_TRACEBACK'):
+            raise
+        sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')

@@ -1,0 +1,37 @@
+"""Score a checkpoint: python tools/test.py configs/i2ilr_heads64.py work_dirs/x/iter_4000.pth"""
+
+import argparse
+import os
+
+from _cli import add_config_arguments, add_launcher_arguments, run
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Score an I2I-LR model on its test pairs.')
+    add_config_arguments(parser)
+    parser.add_argument(
+        'checkpoint', help="checkpoint to score (its EMA weights), or 'untrained' for a baseline"
+    )
+    add_launcher_arguments(parser)
+    parser.add_argument(
+        '--out',
+        metavar='metrics.json',
+        help='file for the scores, default WORK_DIR/metrics.json; the pairs that were scored go '
+        'beside it',
+    )
+    parser.add_argument('--samples', metavar='PNG', help='draw the first test pairs into a picture')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.config import load_config
+    from i2ilr_mm.engine.run import score, set_work_dir
+
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
+    score(cfg, args.checkpoint, args.out, args.samples)
+
+
+if __name__ == '__main__':
+    run(main, parse_args())

@@ -66,6 +66,9 @@ def build_runner(cfg: Config) -> Runner:
     """
     if 'data_root' in cfg:
         resolve_root(cfg.data_root)
+    if cfg.get('launcher') == 'pytorch' and not torch.cuda.is_available():
+        # MMEngine's own start takes a GPU for granted; it keeps a group that exists.
+        torch.distributed.init_process_group('gloo')
     return Runner.from_cfg(cfg)
 
 

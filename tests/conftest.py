@@ -1,0 +1,51 @@
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).parent))
+
+torch.set_flush_denormal(True)
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small real pictures: {train,val}/{female,male}/*.jpg, 12 and 6 of them."""
+    folder = tmp_path_factory.mktemp('heads')
+    with zipfile.ZipFile(ROOT / 'i2ilr_mm/assets/heads64.zip') as archive:
+        for split, count, target in (('train', 6, 'train'), ('test', 3, 'val')):
+            for kind in ('female', 'male'):
+                names = [n for n in archive.namelist() if n.startswith(f'{split}/{kind}/')]
+                (folder / target / kind).mkdir(parents=True)
+                for name in sorted(names)[:count]:
+                    (folder / target / kind / Path(name).name).write_bytes(archive.read(name))
+    return folder
+
+
+TINY = [
+    'img_size=32',
+    'lr_size=8',
+    'model.generator.base_channels=4',
+    'model.generator.max_channels=8',
+    'model.discriminator.base_channels=4',
+    'model.discriminator.max_channels=8',
+]
+"""--cfg-options that make any config train in seconds."""
+
+
+@pytest.fixture
+def tiny_options() -> dict:
+    """TINY as load_config takes it."""
+    return {k: int(v) for k, v in (option.split('=') for option in TINY)}

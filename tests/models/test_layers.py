@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from i2ilr_mm.models import layers
+
+
+def test_sn_conv_equals_torch_spectral_norm():
+    torch.manual_seed(0)
+    ours = layers.SNConv2d(4, 6, 3)
+    nn.init.normal_(ours.bias)
+    theirs = torch.nn.utils.spectral_norm(nn.Conv2d(4, 6, 3, padding=1)).train()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 8, 8)
+    for _ in range(3):
+        ours.power_iteration()
+        expected = theirs(x)
+        assert torch.allclose(ours(x), expected, atol=1e-6)
+    assert torch.allclose(ours.weight_u, theirs.weight_u, atol=1e-6)
+    ours(x).square().sum().backward()
+    theirs(x)  # another training forward would iterate again; compare gradients in eval mode
+    theirs.load_state_dict(ours.state_dict())
+    theirs.eval()(x).square().sum().backward()
+    assert torch.allclose(ours.weight_orig.grad, theirs.weight_orig.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_power_iteration_finds_the_largest_singular_value():
+    conv = layers.SNConv2d(4, 6, 3)
+    for _ in range(200):
+        layers.power_iteration(nn.Sequential(conv))
+    largest = torch.linalg.svdvals(conv.weight().detach().flatten(1)).max()
+    assert largest == pytest.approx(1, abs=1e-4)
+
+
+def test_forward_leaves_the_buffers_alone():
+    conv = layers.SNConv2d(3, 4).train()
+    before = conv.weight_u.clone()
+    conv(torch.randn(1, 3, 8, 8))
+    assert torch.equal(conv.weight_u, before)
+
+
+def test_weight_stays_float32_under_autocast():
+    conv = layers.SNConv2d(3, 4)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert conv.weight().dtype == torch.float32
+        assert conv(torch.randn(1, 3, 8, 8)).dtype == torch.bfloat16
+
+
+def test_pono_is_unbiased_over_channels():
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+    normal, mean, std = layers.PONO()(x)
+    pixel = x[1, :, 2, 3].tolist()
+    expected_mean = sum(pixel) / 5
+    variance = sum((v - expected_mean) ** 2 for v in pixel) / 4
+    assert mean[1, 0, 2, 3].item() == pytest.approx(expected_mean)
+    assert std[1, 0, 2, 3].item() == pytest.approx(math.sqrt(variance + 1e-5))
+    assert torch.allclose(normal * std + mean, x)
+
+
+def test_spadain_scales_the_normalised_features_without_one_plus():
+    block = layers.SPAdaIN(4, 3)
+    nn.init.zeros_(block.scale.weight)
+    nn.init.zeros_(block.shift.weight)
+    nn.init.constant_(block.scale.bias, 2.0)
+    nn.init.constant_(block.shift.bias, 0.5)
+    x, lr = torch.randn(2, 4, 8, 8), torch.randn(2, 3, 8, 8)
+    normal = (x - x.mean((2, 3), keepdim=True)) / (
+        x.var((2, 3), keepdim=True, unbiased=False) + 1e-5
+    ).sqrt()
+    assert torch.allclose(block(x, lr), 2 * normal + 0.5, atol=1e-5)
+
+
+def test_moment_shortcut_order_is_beta_then_gamma():
+    shortcut = layers.MomentShortcut()
+    with torch.no_grad():
+        shortcut.conv.weight_orig.zero_()
+        shortcut.conv.weight_orig[0, 0, 1, 1] = 1  # beta <- mean
+        shortcut.conv.weight_orig[1, 1, 1, 1] = 1  # gamma <- std
+    for _ in range(20):
+        shortcut.conv.power_iteration()
+    x, mean, std = torch.randn(1, 6, 4, 4), torch.randn(1, 1, 4, 4), torch.rand(1, 1, 4, 4)
+    assert torch.allclose(shortcut(x, mean, std), x * std + mean, atol=1e-6)
+
+
+def test_start_is_pytorchs_for_sn_convs_and_kaiming_for_spadain():
+    torch.manual_seed(0)
+    conv, plain = layers.SNConv2d(64, 64), nn.Conv2d(64, 64, 3)
+    assert conv.weight_orig.std().item() == pytest.approx(plain.weight.std().item(), rel=0.05)
+    assert conv.bias.count_nonzero() == 0
+    spadain = layers.SPAdaIN(4096, 3)
+    assert spadain.scale.weight.std().item() == pytest.approx(math.sqrt(2 / 3), rel=0.05)
+
+
+def test_upsample_aligns_corners():
+    x = torch.arange(4.0).view(1, 1, 2, 2)
+    assert torch.allclose(
+        layers.upsample(x), F.interpolate(x, size=(4, 4), mode='bilinear', align_corners=True)
+    )
+    assert layers.upsample(x)[0, 0, -1, -1] == 3

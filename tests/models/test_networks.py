@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from i2ilr_mm.models import I2ILRGenerator, LRResidualDiscriminator
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    'img_size, lr_size, generator, discriminator',
+    [
+        (128, 8, 21_575_999, 23_224_321),
+        (256, 8, 26_372_619, 23_452_161),
+        (128, 16, 16_779_379, 23_224_321),
+        (256, 16, 21_575_999, 23_452_161),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(img_size, lr_size, generator, discriminator):
+    with torch.device('meta'):
+        assert count(I2ILRGenerator(img_size, lr_size)) == generator
+        assert count(LRResidualDiscriminator(img_size, lr_size)) == discriminator
+
+
+@pytest.mark.parametrize(
+    'img_size, lr_size',
+    [(8, 4), (16, 8), (32, 4), (64, 4), (64, 32), (128, 8), (64, 16), (48, 6), (48, 12), (80, 20)],
+)
+@pytest.mark.parametrize('base, widest', [(4, 32), (6, 20), (8, 8), (16, 4)])
+def test_every_supported_size_works(img_size, lr_size, base, widest):
+    widths = dict(base_channels=base, max_channels=widest)
+    generator = I2ILRGenerator(img_size, lr_size, **widths)
+    discriminator = LRResidualDiscriminator(img_size, lr_size, **widths)
+    source, lr = torch.randn(2, 3, img_size, img_size), torch.randn(2, 3, lr_size, lr_size)
+    result = generator(source, lr)
+    assert result.shape == source.shape
+    assert result.isfinite().all()
+    logits = discriminator(result, lr.abs())
+    assert logits.shape[:2] == (2, 1)
+    logits.mean().backward()
+    for network in (generator, discriminator):
+        assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize('lr_size, side', [(4, 1), (8, 5), (16, 5), (32, 5)])
+def test_logit_map(lr_size, side):
+    discriminator = LRResidualDiscriminator(64, lr_size, base_channels=4, max_channels=8)
+    logits = discriminator(torch.randn(1, 3, 64, 64), torch.zeros(1, 3, lr_size, lr_size))
+    assert logits.shape == (1, 1, side, side)
+
+
+@pytest.mark.parametrize('img_size, lr_size', [(100, 8), (64, 2), (8, 8), (64, 0), (64, 24), (4, 8)])
+@pytest.mark.parametrize('network', [I2ILRGenerator, LRResidualDiscriminator])
+def test_other_sizes_are_refused_by_name(network, img_size, lr_size):
+    with pytest.raises(ValueError, match=f'img_size={img_size} with lr_size={lr_size}'):
+        network(img_size, lr_size)
+
+
+def test_wrong_inputs_are_refused_by_name():
+    generator = I2ILRGenerator(32, 8, base_channels=4, max_channels=8)
+    with pytest.raises(ValueError, match=r'\(1, 3, 64, 64\).*img_size'):
+        generator(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match='2 sources and 1 LR'):
+        generator(torch.zeros(2, 3, 32, 32), torch.zeros(1, 3, 8, 8))
+    discriminator = LRResidualDiscriminator(32, 8, base_channels=4, max_channels=8)
+    with pytest.raises(ValueError, match=r'\(1, 3, 4, 4\)'):
+        discriminator(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 4, 4))
+
+
+def test_lr_channels():
+    generator = I2ILRGenerator(32, 8, base_channels=4, max_channels=8, lr_channels=1)
+    assert generator(torch.randn(1, 3, 32, 32), torch.randn(1, 1, 8, 8)).shape == (1, 3, 32, 32)

@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
@@ -145,30 +146,13 @@ def load_checkpoints_as_weights_only() -> None:
     """Make MMEngine read local checkpoints without unpickling code.
 
     MMEngine 0.10.7 calls torch.load without ``weights_only``: before torch 2.6 that runs any code
-    in the file, since 2.6 it refuses MMEngine's own checkpoints (they hold HistoryBuffer objects).
-    Here the file is always read with weights_only=True, and our CheckpointHook writes plain data,
-    so that every version reads it; where torch can, MMEngine's buffers are allowed as well, for
-    checkpoints of other projects. Delete when MMEngine passes weights_only=True.
+    in the file, since 2.6 it refuses MMEngine's own checkpoints, whose HistoryBuffer objects pickle
+    a call of getattr, which nothing safe can allow. Here every local file is read with
+    weights_only=True, and our PlainCheckpointHook writes plain data. Delete when MMEngine does both.
     """
-    import numpy as np
-    import torch
-    from mmengine.logging.history_buffer import HistoryBuffer
     from mmengine.runner.checkpoint import CheckpointLoader
 
     CheckpointLoader.register_scheme(prefixes='', loader=load_weights_only, force=True)
-    if hasattr(torch.serialization, 'add_safe_globals'):  # torch >= 2.4
-        core = np.core if np.lib.NumpyVersion(np.__version__) < '2.0.0' else np._core
-        dtypes = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'bool')]
-        torch.serialization.add_safe_globals(
-            [
-                HistoryBuffer,
-                core.multiarray._reconstruct,
-                core.multiarray.scalar,
-                np.ndarray,
-                np.dtype,
-                *dtypes,
-            ]
-        )
 
 
 def load_weights_only(filename: str, map_location: Any = None) -> Any:
@@ -186,8 +170,9 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # the kinds differ between torch versions and kinds of damage
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        named = re.search(r'GLOBAL (\S+)', str(error))
+        reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
         raise ValueError(
-            f"'{filename}' cannot be read as a checkpoint of tensors and plain data ({reason[:200]}"
-            f'); it is damaged, no PyTorch checkpoint, or holds code, which is never loaded'
+            f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "
+            f'{reason}; code in checkpoints is never loaded'
         ) from error

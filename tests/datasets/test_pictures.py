@@ -1,0 +1,132 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2ilr_mm.datasets.pictures import (
+    PictureError,
+    list_pictures,
+    picture_path,
+    picture_size,
+    read_picture,
+    resolve_root,
+)
+
+
+@pytest.fixture
+def colours() -> np.ndarray:
+    """Quadrants in four colours, easy to tell apart after any conversion."""
+    picture = np.zeros((20, 24, 3), np.uint8)
+    picture[:10, :12], picture[:10, 12:] = (200, 30, 40), (20, 180, 60)
+    picture[10:, :12], picture[10:, 12:] = (30, 60, 190), (240, 230, 220)
+    return picture
+
+
+def check(path, expected, tolerance=0):
+    picture = read_picture(str(path))
+    assert picture.dtype == np.uint8 and picture.shape == expected.shape
+    assert np.abs(picture.astype(int) - expected).max() <= tolerance
+
+
+def test_plain_formats(tmp_path, colours):
+    for extension in ('png', 'bmp', 'tiff'):
+        Image.fromarray(colours).save(tmp_path / f'a.{extension}')
+        check(tmp_path / f'a.{extension}', colours)
+
+
+def test_greyscale(tmp_path, colours):
+    grey = Image.fromarray(colours).convert('L')
+    grey.save(tmp_path / 'a.png')
+    check(tmp_path / 'a.png', np.repeat(np.array(grey)[..., None], 3, 2))
+
+
+def test_alpha_lies_over_white(tmp_path, colours):
+    alpha = np.full(colours.shape[:2], 255, np.uint8)
+    alpha[:10], alpha[10:, :12] = 0, 128
+    Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / 'a.png')
+    share = alpha[..., None] / 255
+    check(tmp_path / 'a.png', colours * share + 255 * (1 - share), tolerance=1)
+
+
+def test_palette_with_transparency(tmp_path, colours):
+    Image.fromarray(colours).quantize(4).save(tmp_path / 'a.png', transparency=0)
+    picture = read_picture(str(tmp_path / 'a.png'))
+    assert (picture == 255).all(axis=2).any()
+
+
+def test_16_bit_is_scaled_not_clipped(tmp_path):
+    values = np.linspace(0, 65535, 20 * 24).reshape(20, 24).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / 'a.png')
+    check(tmp_path / 'a.png', np.repeat((values / 257)[..., None], 3, 2), tolerance=1)
+
+
+def test_float_pictures_are_refused(tmp_path):
+    Image.fromarray(np.random.rand(8, 8).astype(np.float32)).save(tmp_path / 'a.tiff')
+    with pytest.raises(PictureError, match='a.tiff.*8-bit nor 16-bit'):
+        read_picture(str(tmp_path / 'a.tiff'))
+
+
+def test_cmyk(tmp_path, colours):
+    Image.fromarray(colours).convert('CMYK').save(tmp_path / 'a.jpg', quality=100, subsampling=0)
+    check(tmp_path / 'a.jpg', colours, tolerance=60)  # chroma blurs at the quadrants' edges
+    inner = read_picture(str(tmp_path / 'a.jpg'))[3, 3].astype(int)
+    assert np.abs(inner - colours[3, 3]).max() <= 6
+
+
+def test_exif_rotation_is_applied(tmp_path, colours):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned: show rotated by 90 degrees clockwise
+    Image.fromarray(colours).save(tmp_path / 'a.png', exif=exif)
+    check(tmp_path / 'a.png', np.rot90(colours, -1))
+
+
+@pytest.mark.parametrize('keep, message', [(0, r'empty \(0 bytes\)'), (400, 'decoded|truncated')])
+def test_damaged_files_are_named(tmp_path, keep, message):
+    buffer = io.BytesIO()
+    noise = np.random.RandomState(0).randint(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, 'png')
+    (tmp_path / 'bad one.png').write_bytes(buffer.getvalue()[:keep])
+    with pytest.raises(PictureError, match=f'bad one.png.*({message})'):
+        read_picture(str(tmp_path / 'bad one.png'))
+
+
+def test_other_files_are_named(tmp_path):
+    (tmp_path / 'page.jpg').write_text('<html>')
+    for reader in (read_picture, picture_size):
+        with pytest.raises(PictureError, match='page.jpg.*no picture'):
+            reader(str(tmp_path / 'page.jpg'))
+        with pytest.raises(PictureError, match='gone.jpg'):
+            reader(str(tmp_path / 'gone.jpg'))
+
+
+def test_zip_gives_the_same_as_the_folder(tmp_path, colours):
+    folder = tmp_path / 'set'
+    (folder / 'train/cat').mkdir(parents=True)
+    (folder / '.thumbs').mkdir()
+    for name in ('train/cat/b.png', 'train/cat/a.PNG', '.thumbs/x.png', 'train/.hidden.png'):
+        Image.fromarray(colours).save(folder / name, format='png')
+    (folder / 'train/notes.txt').write_text('no picture')
+    archive = tmp_path / 'set.zip'
+    with zipfile.ZipFile(archive, 'w') as file:
+        for path in folder.rglob('*'):
+            file.write(path, path.relative_to(folder))
+    names = ['train/cat/a.PNG', 'train/cat/b.png']
+    for root in (str(folder), str(archive)):
+        root = resolve_root(root)
+        assert list_pictures(root) == names
+        check(picture_path(root, names[0]), colours)
+        assert picture_size(picture_path(root, names[1])) == (24, 20)
+    with pytest.raises(PictureError, match='set.zip::gone.png'):
+        read_picture(f'{archive}::gone.png')
+
+
+def test_roots_are_checked(tmp_path):
+    with pytest.raises(FileNotFoundError, match="'nowhere' does not exist.*data_root="):
+        resolve_root('nowhere')
+    (tmp_path / 'a.zip').write_text('no zip')
+    with pytest.raises(FileNotFoundError, match='is no zip file'):
+        resolve_root(str(tmp_path / 'a.zip'))
+    with pytest.raises(FileNotFoundError, match="'tails'.*heads64"):
+        resolve_root('embedded:tails')

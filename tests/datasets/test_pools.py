@@ -1,0 +1,165 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from mmagic.registry import DATASETS
+from PIL import Image
+
+from i2ilr_mm.datasets import ImagePool, PairedPool, PictureError
+from i2ilr_mm.datasets.pools import choose_targets, split_names
+
+SIZES = dict(img_size=64, lr_size=8)
+
+
+def pool(root, split='train', **options) -> ImagePool:
+    return ImagePool(str(root), split, pipeline=[], **{**SIZES, **options})
+
+
+def pairs(root, **options) -> PairedPool:
+    return PairedPool(str(root), 'val', pipeline=[], **{**SIZES, **options})
+
+
+def test_embedded_set():
+    train = ImagePool('embedded:heads64', 'train', pipeline=[], **SIZES)
+    test = PairedPool('embedded:heads64', 'test', pipeline=[], n_targets=2, **SIZES)
+    assert (len(train), len(test)) == (1600, 800)
+    assert {train.get_data_info(i)['class_name'] for i in range(1600)} == {'female', 'male'}
+
+
+def test_folder_layout(heads):
+    assert len(pool(heads)) == 12
+    assert len(pool(heads, 'val')) == len(pool(heads, 'test')) == 6  # they stand in for each other
+    entry = pool(heads)[0]
+    assert entry['class_name'] == 'female' and entry['img_size'] == 64 and entry['lr_size'] == 8
+
+
+def test_a_root_without_splits_is_split_by_name():
+    names = [f'{i:04d}.jpg' for i in range(1000)]
+    train, val = split_names(names, 'train'), split_names(names, 'val')
+    assert not train.keys() & val.keys() and len(train) + len(val) == 1000
+    assert 60 < len(val) < 140
+    assert split_names(names, 'test') == val
+    grown = split_names([*names, 'new.jpg'], 'val')
+    assert val.keys() <= grown.keys()
+    assert len(split_names(names[:5], 'val')) == 2
+
+
+def test_missing_split_says_what_is_expected(tmp_path):
+    (tmp_path / 'train').mkdir()
+    Image.new('RGB', (64, 64)).save(tmp_path / 'train/a.png')
+    with pytest.raises(PictureError, match=r"'val'.*val/\[class/\]"):
+        pool(tmp_path, 'val')
+    with pytest.raises(ValueError, match="'dev'.*train, val, test"):
+        pool(tmp_path, 'dev')
+
+
+def test_every_bad_file_is_named_before_work_starts(heads, tmp_path):
+    folder = tmp_path / 'bad'
+    shutil.copytree(heads, folder)
+    (folder / 'train/empty.jpg').write_bytes(b'')
+    (folder / 'train/text.png').write_text('text')
+    Image.new('RGB', (7, 64)).save(folder / 'train/tiny.png')
+    with pytest.raises(PictureError, match='3 of 15') as caught:
+        pool(folder)
+    for name in ('empty.jpg', 'text.png', 'tiny.png'):
+        assert name in str(caught.value)
+
+
+def test_enlarged_pictures_are_reported(heads, monkeypatch):
+    lines = []
+    monkeypatch.setattr('i2ilr_mm.datasets.pools.print_log', lambda text, *_: lines.append(text))
+    assert len(pool(heads, img_size=64)) == 12 and not lines
+    assert len(pool(heads, img_size=128)) == 12
+    assert '12 of 12' in lines[0] and '64 x 64' in lines[0]
+
+
+NAMES = [f'{i}.jpg' for i in range(30)]
+CLASSES = ['a', 'b', 'c'] * 10
+
+
+@pytest.mark.parametrize('pairing', ['any', 'same_class', 'cross_class'])
+def test_targets(pairing):
+    chosen = choose_targets(NAMES, CLASSES, 5, pairing, seed=0)
+    for source, targets in enumerate(chosen):
+        assert len(set(targets)) == 5 and source not in targets
+        same = [CLASSES[t] == CLASSES[source] for t in targets]
+        assert {'any': True, 'same_class': all(same), 'cross_class': not any(same)}[pairing]
+    if pairing == 'any':
+        assert len({t for targets in chosen for t in targets}) > 20
+    assert chosen == choose_targets(NAMES, CLASSES, 5, pairing, seed=0)
+    assert chosen != choose_targets(NAMES, CLASSES, 5, pairing, seed=1)
+
+
+def test_the_choice_is_pinned():
+    """A function of names and seed alone: the same on every machine and version."""
+    assert choose_targets(NAMES[:6], ['x'] * 6, 2, 'any', seed=0) == [
+        [5, 1],
+        [0, 4],
+        [3, 4],
+        [2, 4],
+        [5, 0],
+        [3, 2],
+    ]
+
+
+@pytest.mark.parametrize(
+    'classes, n_targets, pairing, message',
+    [
+        (['x'] * 4, 1, 'cross_class', "'0.jpg' 0 possible targets"),
+        (['x', 'x', 'x', 'y'], 1, 'same_class', "'3.jpg' 0 possible"),
+        (['x'] * 4, 4, 'any', '3 possible targets and n_targets=4'),
+        (['x'] * 4, 1, 'other', "'other'.*same_class"),
+    ],
+)
+def test_impossible_choices_are_refused(classes, n_targets, pairing, message):
+    with pytest.raises(ValueError, match=message):
+        choose_targets(NAMES[:4], classes, n_targets, pairing, seed=0)
+
+
+def test_paired_pool(heads):
+    dataset = pairs(heads, n_targets=3, pairing='cross_class')
+    assert len(dataset) == 18
+    for i in range(18):
+        item = dataset[i]
+        assert item['sample_idx'] == i
+        assert ('female' in item['img_path']) == ('/male/' in item['target_path'])
+    assert len(dataset.real_pictures()) == len(set(dataset.real_pictures())) == 6
+    assert all(len(targets) == 3 for targets in dataset.pairs().values())
+
+
+def test_pair_file_is_written_then_read(heads, tmp_path):
+    path = tmp_path / 'deep/pairs.json'
+    first = pairs(heads, n_targets=2, pair_file=str(path))
+    stored = json.loads(path.read_text())['pairs']
+    assert stored == first.pairs()
+    name = next(iter(stored))
+    stored[name] = list(reversed(stored[name]))
+    path.write_text(json.dumps(dict(pairs=stored)))
+    assert pairs(heads, n_targets=2, pair_seed=9, pair_file=str(path)).pairs() == stored
+
+
+def test_pair_file_of_another_set_is_refused(heads, tmp_path):
+    path = tmp_path / 'pairs.json'
+    path.write_text(json.dumps(dict(pairs={'other.jpg': ['x.jpg']})))
+    with pytest.raises(ValueError, match='pairs.json.*does not belong'):
+        pairs(heads, pair_file=str(path))
+
+
+def test_reprs_tell_everything(heads):
+    text = repr(pairs(heads, n_targets=2, pairing='same_class', pair_seed=5, pair_file=None))
+    for part in (str(heads), 'val', '64', '8', 'n_targets=2', 'same_class', 'pair_seed=5'):
+        assert part in text
+
+
+@pytest.mark.parametrize('name', ['ImagePool', 'PairedPool'])
+def test_registered(name):
+    assert DATASETS.get(name).__name__ == name
+
+
+def test_flat_folder_of_ones_own(heads, tmp_path):
+    for i, path in enumerate(sorted((heads / 'train').rglob('*.jpg'))):
+        shutil.copy(path, tmp_path / f'{i}.jpg')
+    train, val = pool(tmp_path), pairs(tmp_path)
+    assert len(train) + len(val.real_pictures()) == 12
+    assert np.all([entry['class_name'] == '' for entry in val.pictures])

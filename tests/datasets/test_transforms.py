@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from mmagic.registry import TRANSFORMS
+from PIL import Image
+
+from i2ilr_mm.config import load_config
+from i2ilr_mm.datasets import DownscaleLR, LoadLR, LoadPicture, PictureError, ResizePicture
+from i2ilr_mm.lr import down
+
+PICTURE = np.random.RandomState(0).randint(0, 256, (48, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    Image.fromarray(PICTURE).save(tmp_path / 'a.png')
+    return str(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize('key', ['img', 'target'])
+def test_load_picture(file, key):
+    assert np.array_equal(LoadPicture(key)({f'{key}_path': file})[key], PICTURE)
+
+
+@pytest.mark.parametrize('fit, box', [('stretch', (0, 0, 64, 48)), ('crop', (8, 0, 56, 48))])
+def test_resize(fit, box):
+    source = Image.fromarray(PICTURE).crop(box)
+    expected = source.resize((32, 32), Image.Resampling.BILINEAR)
+    given = ResizePicture(32, fit=fit)(dict(img=PICTURE))['img']
+    assert np.abs(given.astype(int) - np.array(expected)).max() <= 1
+    from_dataset = ResizePicture(fit=fit)(dict(img=PICTURE, img_size=32))['img']
+    assert np.array_equal(given, from_dataset)
+
+
+def test_resize_refuses_unknown_fits():
+    with pytest.raises(ValueError, match="'pad'.*stretch, crop"):
+        ResizePicture(32, fit='pad')
+
+
+@pytest.mark.parametrize('method', ['box', 'bicubic'])
+def test_downscale_is_the_operator_of_lr(method):
+    picture = torch.from_numpy(PICTURE).permute(2, 0, 1)[None].float() / 127.5 - 1
+    lr = DownscaleLR(8, key='target', method=method)(dict(target=PICTURE))['lr']
+    assert lr.dtype == torch.float32
+    assert torch.allclose(lr, down(picture, 8, method)[0], atol=1e-6)
+    assert torch.equal(DownscaleLR(method=method)(dict(img=PICTURE, lr_size=8))['lr'], lr)
+
+
+def test_load_lr(tmp_path):
+    picture = PICTURE[:8, :8]
+    Image.fromarray(picture).save(tmp_path / 'lr.png')
+    lr = LoadLR(8)(dict(lr_path=str(tmp_path / 'lr.png')))['lr']
+    expected = torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+    assert torch.allclose(lr, expected)
+    with pytest.raises(PictureError, match='lr.png.* 8 x 8.*16 x 16.*DownscaleLR'):
+        LoadLR(16)(dict(lr_path=str(tmp_path / 'lr.png')))
+
+
+def test_default_pipelines(root, file):
+    cfg = load_config(root / 'configs/i2ilr_heads64.py')
+    for name in ('train_pipeline', 'pair_pipeline'):
+        assert any(t['type'] == 'DownscaleLR' for t in cfg[name])
+        results = dict(img_path=file, target_path=file, img_size=64, lr_size=8)
+        for transform in cfg[name]:
+            results = TRANSFORMS.build(transform)(results)
+        assert results['inputs']['img'].shape == (3, 64, 64)
+        assert results['inputs']['img'].dtype == torch.uint8
+        image = results['inputs']['img'][None].float() / 127.5 - 1
+        assert torch.allclose(results['inputs']['lr'], down(image, 8)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'transform', [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, method='bicubic'), LoadLR(5)]
+)
+def test_reprs_tell_everything(transform):
+    assert all(repr(v).strip("'") in repr(transform) for v in vars(transform).values())
+    assert TRANSFORMS.get(type(transform).__name__) is type(transform)

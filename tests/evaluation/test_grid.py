@@ -1,0 +1,15 @@
+import numpy as np
+import torch
+
+from i2ilr_mm.evaluation.grid import sample_grid
+
+
+def test_columns_and_rows():
+    source = torch.zeros(2, 3, 64, 64)
+    lr = torch.linspace(-1, 1, 2 * 3 * 8 * 8).view(2, 3, 8, 8)
+    grid = np.array(sample_grid({'source': source, 'LR': lr}))
+    assert grid.shape == (22 + 2 * 132, 4 + 2 * 132, 3)
+    tile = grid[22 + 132 : 22 + 132 + 128, 4 + 132 : 4 + 132 + 128]
+    expected = ((lr[1] + 1) * 127.5).round().permute(1, 2, 0).numpy()
+    assert np.array_equal(tile[8::16, 8::16], expected)
+    assert (grid[:22] < 128).any()  # titles

@@ -1,0 +1,206 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch.optim import Adam
+
+from i2ilr_mm.lr import down, residual
+from i2ilr_mm.models.i2ilr import swap_pairs
+from i2ilr_mm.models.layers import power_iteration
+
+SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
+
+
+def build(**options):
+    torch.manual_seed(0)
+    networks = dict(
+        generator=dict(type='I2ILRGenerator', **SMALL),
+        discriminator=dict(type='LRResidualDiscriminator', **SMALL),
+    )
+    return MODELS.build(dict(type='I2ILR', **networks, **options))
+
+
+def optimizers(model, lr: float = 1e-3) -> OptimWrapperDict:
+    def adam(network, rate):
+        return OptimWrapper(Adam(network.parameters(), lr=rate, betas=(0.0, 0.99)))
+
+    return OptimWrapperDict(
+        generator=adam(model.generator, lr), discriminator=adam(model.discriminator, 4 * lr)
+    )
+
+
+def batch(size: int = 4) -> dict:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (size, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    lr = [down(image[None].float() / 127.5 - 1, 8)[0] for image in images]
+    return dict(inputs=dict(img=list(images), lr=lr))
+
+
+def published_step(model, wrappers, image: torch.Tensor) -> tuple[float, float]:
+    """The published schedule, written out: four G calls, eight D calls, no batching of sets."""
+    G, D = model.generator, model.discriminator
+    a, b = image[0::2], image[1::2]
+    la, lb = down(a, 8), down(b, 8)
+    power_iteration(G)
+    power_iteration(D)
+    ab, ba = G(a, lb), G(b, la)
+    rec_a, rec_b = G(ab, la), G(ba, lb)
+    zero = torch.zeros_like(la)
+
+    loss_d = torch.zeros(())
+    for real, fake, lr in ((a, ab, lb), (b, ba, la), (a, rec_a, la), (b, rec_b, lb)):
+        real = real.clone().requires_grad_()
+        logits = D(real, zero)
+        (gradient,) = torch.autograd.grad(
+            logits.mean(dim=(1, 2, 3)).sum(), real, create_graph=True
+        )
+        r1 = 10 / 2 * gradient.square().sum(dim=(1, 2, 3)).mean()
+        fake = fake.detach()
+        loss_d = loss_d + F.softplus(-logits).mean() + r1
+        loss_d = loss_d + F.softplus(D(fake, residual(fake, lr))).mean()
+    wrappers['discriminator'].update_params(loss_d)
+
+    loss_g = (a - rec_a).abs().mean() + (b - rec_b).abs().mean()
+    for fake, lr in ((ab, lb), (ba, la), (rec_a, la), (rec_b, lb)):
+        loss_g = loss_g + F.softplus(-D(fake, residual(fake, lr))).mean()
+    wrappers['generator'].update_params(loss_g)
+    wrappers['discriminator'].zero_grad()
+    return loss_d.item(), loss_g.item()
+
+
+def test_train_step_is_the_published_schedule():
+    model = build()
+    reference = copy.deepcopy(model)
+    wrappers, reference_wrappers = optimizers(model), optimizers(reference)
+    data = batch()
+    image = torch.stack(data['inputs']['img']).float() / 127.5 - 1
+    for _ in range(3):
+        log = model.train_step(data, wrappers)
+        loss_d, loss_g = published_step(reference, reference_wrappers, image)
+        assert log['loss_d'].item() == pytest.approx(loss_d, rel=1e-4)
+        assert log['loss_g'].item() == pytest.approx(loss_g, rel=1e-4)
+    for name, value in model.generator.state_dict().items():
+        if name.endswith('bias'):
+            continue  # many have no gradient but rounding, of which Adam makes whole steps
+        other = reference.generator.state_dict()[name]
+        assert (value - other).norm() <= 1e-3 * other.norm() + 1e-6, name
+
+
+def test_swap_pairs():
+    assert swap_pairs(torch.arange(6)).tolist() == [1, 0, 3, 2, 5, 4]
+
+
+def test_every_weight_reaches_its_loss():
+    data = batch()
+    weights = dict(
+        gan_loss=dict(type='SoftplusGANLoss', loss_weight=3.0),
+        r1_loss=dict(type='R1Penalty', gamma=30.0),
+        cycle_loss=dict(type='L1Loss', loss_weight=3.0),
+        lr_loss=dict(type='LRConsistencyLoss', loss_weight=3.0),
+    )
+    base = build(lr_loss=dict(type='LRConsistencyLoss', loss_weight=1.0))
+    image, lr = base.data_preprocessor(data)['inputs'].values()
+    fakes = base.translate_pairs(image, lr)
+    for name, option in weights.items():
+        changed = build(**{'lr_loss': dict(type='LRConsistencyLoss'), name: option})
+        parts = {}
+        for key, model in (('base', base), ('changed', changed)):
+            _, log_d = model.discriminator_loss(image, lr, *fakes)
+            _, log_g = model.generator_loss(image, lr, *fakes)
+            parts[key] = {**log_d, **log_g}
+        marks = dict(gan_loss=('loss_d_real', 'loss_d_fake', 'loss_d_rec', 'loss_g_gan'))
+        short = dict(r1_loss=('loss_r1',), cycle_loss=('loss_g_cycle',), lr_loss=('loss_g_lr',))
+        tripled = {**marks, **short}[name]
+        for part, value in parts['base'].items():
+            if part in ('loss_d', 'loss_g', 'lr_error'):
+                continue
+            factor = 3 if part in tripled else 1
+            assert parts['changed'][part].item() == pytest.approx(factor * value.item(), rel=1e-4)
+
+
+def test_ema_copies_first_then_warms_up_and_copies_buffers():
+    model = build(ema_decay=0.5)
+    live, average = model.generator, model.generator_ema
+    with torch.no_grad():
+        for parameter in live.parameters():
+            parameter.fill_(1.0)
+    model.update_ema()
+    assert all(torch.all(p == 1) for p in average.parameters())
+    with torch.no_grad():
+        for parameter in live.parameters():
+            parameter.fill_(2.0)
+    live.from_rgb.weight_u.fill_(0.25)
+    model.update_ema()  # t = 1: decay 2 / 11
+    expected = 1 * 2 / 11 + 2 * 9 / 11
+    assert all(torch.allclose(p, torch.tensor(expected)) for p in average.parameters())
+    assert torch.equal(average.from_rgb.weight_u, live.from_rgb.weight_u)
+    for _ in range(50):
+        model.update_ema()
+    assert all(torch.allclose(p, torch.tensor(2.0)) for p in average.parameters())
+
+
+def test_ema_updates_survive_the_state_dict():
+    model = build()
+    model.train_step(batch(), optimizers(model))
+    other = build()
+    other.load_state_dict(model.state_dict())
+    assert other.ema_updates == model.ema_updates == 1
+
+
+def test_discriminator_gets_no_gradient_in_the_generator_step():
+    model = build()
+    wrappers = optimizers(model)
+    model.train_step(batch(), wrappers)
+    assert all(p.requires_grad for p in model.discriminator.parameters())
+    gradients = [p.grad for p in model.discriminator.parameters() if p.grad is not None]
+    assert all(g.count_nonzero() == 0 for g in gradients)
+
+
+def test_bfloat16_step_is_near_the_float32_step():
+    """bf16 has 8 bits of mantissa: losses agree to a few per cent, and are not the same."""
+    logs = {}
+    for dtype in (None, 'bfloat16'):
+        model = build(autocast=dtype)
+        logs[dtype] = model.train_step(batch(), optimizers(model))
+    for name in ('loss_d', 'loss_g_cycle', 'loss_d_real'):
+        assert logs['bfloat16'][name].item() == pytest.approx(logs[None][name].item(), rel=0.05)
+    assert logs['bfloat16']['loss_g_cycle'] != logs[None]['loss_g_cycle']
+    assert logs['bfloat16']['loss_r1'] == logs[None]['loss_r1']
+
+
+def test_predictions():
+    model = build().eval()
+    data = batch(3)
+    samples = model.val_step(copy.deepcopy(data))
+    assert [s.fake_img.dtype for s in samples] == [torch.uint8] * 3
+    inputs = model.data_preprocessor(data)['inputs']
+    direct = model.generator_ema(inputs['img'], inputs['lr']).clamp(-1, 1)
+    expected = ((direct + 1) * 127.5).round()
+    assert torch.equal(torch.stack([s.fake_img for s in samples]).float(), expected)
+    assert torch.equal(model.test_step(data)[0].fake_img, samples[0].fake_img)
+    with torch.no_grad():
+        model.generator.to_rgb.conv.bias.add_(1)
+    live = model.predict(inputs['img'], inputs['lr'], 'generator')
+    assert not torch.allclose(live, model.predict(inputs['img'], inputs['lr']))
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(autocast='float16'), "'float16'.*bfloat16"),
+        (dict(ema_decay=1.0), 'ema_decay is 1.0'),
+        (dict(lr_loss=dict(type='LRConsistencyLoss', reduction='none')), 'reduction'),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+def test_odd_batches_are_refused():
+    model = build()
+    with pytest.raises(ValueError, match='3 images'):
+        model.train_step(batch(3), optimizers(model))

@@ -1,0 +1,87 @@
+import importlib.metadata
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from i2ilr_mm import compat
+
+
+class Unsafe:
+    def __reduce__(self):
+        return (print, ('code from a checkpoint ran',))
+
+
+def test_mmagic_imports_with_what_is_installed():
+    import mmagic.models  # noqa: F401
+
+    assert np.bool8 is np.bool_
+
+
+def test_missing_ops_can_be_named_but_not_called():
+    module = compat._MissingOps('mmcv._ext')
+    with pytest.raises(RuntimeError, match='roi_align.*mmcv==2.1.0'):
+        module.roi_align()
+    assert not hasattr(module, '__path__')
+
+
+def test_a_real_mmcv_ext_is_left_alone(monkeypatch):
+    real = object()
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', real)
+    compat.replace_missing_mmcv_ops()
+    assert sys.modules['mmcv._ext'] is real
+
+
+@pytest.mark.parametrize(
+    'row, message',
+    [
+        ((('no-such-dist',), '>=1', 'no-such-dist==1.2'), 'no-such-dist is missing: pip install'),
+        ((('numpy',), '<1.0', 'numpy==0.9'), r'numpy \S+ is installed but.*numpy<1.0: pip.*==0.9'),
+    ],
+)
+def test_preflight_names_the_pin(row, message):
+    with pytest.raises(ImportError, match=message):
+        compat.check_environment([row])
+
+
+def test_preflight_lists_every_problem_and_takes_alternatives():
+    rows = [(('nope-a',), '>=1', 'a==1'), (('nope-b', 'numpy'), '>=1', 'b==1')]
+    with pytest.raises(ImportError) as caught:
+        compat.check_environment(rows)
+    assert 'nope-a' in str(caught.value) and 'nope-b' not in str(caught.value)
+
+
+def test_pins_are_those_of_the_constraints_file(root):
+    pins = (root / 'requirements/constraints.txt').read_text().lower().split()
+    for _, _, pin in compat.REQUIREMENTS:
+        assert pin.removeprefix('--no-deps ').lower() in pins
+
+
+def test_pins_are_what_is_accepted():
+    for _, accepted, pin in compat.REQUIREMENTS:
+        assert compat._accepts(accepted, re.split('==', pin)[1]), pin
+
+
+def test_checkpoints_never_run_code(tmp_path):
+    torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
+    with pytest.raises(ValueError, match="hostile.pth.*holds code.*print"):
+        compat.load_weights_only(str(tmp_path / 'hostile.pth'))
+    with pytest.raises(FileNotFoundError, match='none.pth'):
+        compat.load_weights_only(str(tmp_path / 'none.pth'))
+    (tmp_path / 'damaged.pth').write_bytes(b'PK not a checkpoint')
+    with pytest.raises(ValueError, match='damaged.pth'):
+        compat.load_weights_only(str(tmp_path / 'damaged.pth'))
+
+
+def test_mmengine_reads_checkpoints_the_same_way(tmp_path):
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
+    with pytest.raises(ValueError, match='never loaded'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'hostile.pth'))
+
+
+def test_versions_come_from_metadata():
+    assert compat._installed(('torch',)) == ('torch', importlib.metadata.version('torch'))

@@ -1,0 +1,86 @@
+import pytest
+from mmengine.config import Config
+
+from i2ilr_mm.config import load_config
+
+CONFIGS = ['i2ilr_celebahq', 'i2ilr_celebahq_128', 'i2ilr_afhq', 'i2ilr_heads64']
+
+
+def nested(node, name):
+    """Every value of a key, at any depth."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == name:
+                yield value
+            yield from nested(value, name)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from nested(child, name)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_options_reach_everything(root, name):
+    options = dict(data_root='my/folder', img_size=64, lr_size=16)
+    cfg = load_config(root / f'configs/{name}.py', options)
+    for key, value in options.items():
+        found = list(nested(cfg._cfg_dict, key))
+        assert len(found) >= 5
+        assert set(found) == {value}
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_configs_are_complete_without_our_loader(root, name):
+    """MMEngine alone reads the same settings."""
+    plain = Config.fromfile(root / f'configs/{name}.py')
+    assert plain._cfg_dict.to_dict() == load_config(root / f'configs/{name}.py')._cfg_dict.to_dict()
+
+
+def test_published_recipe(root):
+    cfg = load_config(root / 'configs/i2ilr_celebahq_128.py')
+    assert (cfg.img_size, cfg.lr_size, cfg.model.lr_loss) == (128, 8, None)
+    assert cfg.model.r1_loss.mode == 'reference' and cfg.model.r1_loss.gamma == 10
+    assert cfg.model.gan_loss.loss_weight == cfg.model.cycle_loss.loss_weight == 1
+    for network, rate in (('generator', 1e-3), ('discriminator', 4e-3)):
+        adam = cfg.optim_wrapper[network].optimizer
+        assert (adam.type, adam.lr, tuple(adam.betas)) == ('Adam', rate, (0.0, 0.99))
+    assert cfg.train_dataloader.batch_size == 8
+    assert cfg.train_cfg.max_iters * 8 == 100 * 28_000
+    assert cfg.model.ema_decay == 0.999
+    assert cfg.get('param_scheduler') is None
+
+
+def test_a_config_of_ones_own_changes_everything(root, tmp_path):
+    child = tmp_path / 'mine.py'
+    child.write_text(f"_base_ = '{root}/configs/i2ilr_heads64.py'\nimg_size = 32\n")
+    cfg = load_config(child)
+    assert set(nested(cfg._cfg_dict, 'img_size')) == {32}
+
+
+def test_dotted_options_win(root):
+    path = root / 'configs/i2ilr_heads64.py'
+    cfg = load_config(
+        path, {'data_root': 'a', 'val_dataloader.dataset.data_root': 'b', 'val_evaluator.0.method': 'box'}
+    )
+    assert cfg.train_dataloader.dataset.data_root == 'a'
+    assert cfg.val_dataloader.dataset.data_root == 'b'
+    assert cfg.val_evaluator[0].method == 'box'
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'imgsize': 64}, "'imgsize' is not in the config.*img_size"),
+        ({'model.generatr.max_channels': 8}, "no 'generatr'"),
+        ({'img_size': 100}, 'img_size=100 with lr_size=8'),
+        ({'img_size': '64px'}, "'64px'"),
+        ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),
+    ],
+)
+def test_wrong_options_are_refused(root, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(root / 'configs/i2ilr_heads64.py', options)
+
+
+def test_missing_config():
+    with pytest.raises(FileNotFoundError, match='nowhere.py'):
+        load_config('nowhere.py')

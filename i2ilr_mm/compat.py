@@ -110,7 +110,7 @@ def alias_numpy_bool8() -> None:
 
 
 def silence_albumentations() -> None:
-    """albumentations 1.4 asks the web for a newer release on import. Delete when MMagic drops it."""
+    """albumentations 1.4 asks the web for newer releases on import. Delete when it does not."""
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 
@@ -148,7 +148,8 @@ def load_checkpoints_as_weights_only() -> None:
     MMEngine 0.10.7 calls torch.load without ``weights_only``: before torch 2.6 that runs any code
     in the file, since 2.6 it refuses MMEngine's own checkpoints, whose HistoryBuffer objects pickle
     a call of getattr, which nothing safe can allow. Here every local file is read with
-    weights_only=True, and our PlainCheckpointHook writes plain data. Delete when MMEngine does both.
+    weights_only=True, and our PlainCheckpointHook writes plain data. Delete when MMEngine does
+    both.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
 

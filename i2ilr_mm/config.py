@@ -21,7 +21,7 @@ def load_config(
 
     Args:
         config: A config file, or a loaded config (which is copied).
-        options: Keys as for --cfg-options, such as ``img_size`` or ``model.generator.max_channels``.
+        options: Keys as for --cfg-options, such as ``img_size`` or ``model.ema_decay``.
 
     Raises:
         FileNotFoundError: If there is no such file.

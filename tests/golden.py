@@ -55,7 +55,9 @@ def checkpoint() -> dict[str, dict[str, Tensor]]:
     states = {}
     for offset, part in enumerate(('Gen', 'Dis')):
         states[part] = {
-            name: tensors.get(f'buf:{part}.{name}', seeded_weight(name, shape, golden['seed'] + offset))
+            name: tensors.get(
+                f'buf:{part}.{name}', seeded_weight(name, shape, golden['seed'] + offset)
+            )
             for name, shape in golden['spec'][part]
         }
     return {**states, 'AverageG': dict(states['Gen']), 'optG': {}, 'optD': {}}

@@ -66,7 +66,7 @@ def test_pins_are_what_is_accepted():
 
 def test_checkpoints_never_run_code(tmp_path):
     torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
-    with pytest.raises(ValueError, match="hostile.pth.*holds code.*print"):
+    with pytest.raises(ValueError, match='hostile.pth.*holds code.*print'):
         compat.load_weights_only(str(tmp_path / 'hostile.pth'))
     with pytest.raises(FileNotFoundError, match='none.pth'):
         compat.load_weights_only(str(tmp_path / 'none.pth'))

@@ -59,7 +59,12 @@ def test_a_config_of_ones_own_changes_everything(root, tmp_path):
 def test_dotted_options_win(root):
     path = root / 'configs/i2ilr_heads64.py'
     cfg = load_config(
-        path, {'data_root': 'a', 'val_dataloader.dataset.data_root': 'b', 'val_evaluator.0.method': 'box'}
+        path,
+        {
+            'data_root': 'a',
+            'val_dataloader.dataset.data_root': 'b',
+            'val_evaluator.0.method': 'box',
+        },
     )
     assert cfg.train_dataloader.dataset.data_root == 'a'
     assert cfg.val_dataloader.dataset.data_root == 'b'

@@ -10,7 +10,9 @@ def image(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype) * 2 - 1
 
 
-@pytest.mark.parametrize('height, width, size', [(64, 64, 8), (24, 40, 8), (12, 12, 12), (50, 10, 5)])
+@pytest.mark.parametrize(
+    'height, width, size', [(64, 64, 8), (24, 40, 8), (12, 12, 12), (50, 10, 5)]
+)
 def test_box_is_the_mean_of_every_cell(height, width, size):
     x = image(2, 3, height, width)
     cells = x.double().numpy().reshape(2, 3, size, height // size, size, width // size)

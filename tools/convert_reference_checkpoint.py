@@ -7,8 +7,8 @@ from _cli import run
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Turn a checkpoint of the published I2I-LR code ('Gen', 'Dis', 'AverageG') into "
-        'one that our configs load; optimiser states are left behind.'
+        description="Turn a checkpoint of the published I2I-LR code ('Gen', 'Dis', 'AverageG') "
+        'into one that our configs load; optimiser states are left behind.'
     )
     parser.add_argument('reference', help='checkpoint of the published code')
     parser.add_argument('out', help='file to write; must not exist')

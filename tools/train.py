@@ -29,8 +29,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.engine.run import build_runner, set_amp, set_resume, set_work_dir
     from i2ilr_mm.config import load_config
+    from i2ilr_mm.engine.run import build_runner, set_amp, set_resume, set_work_dir
 
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

@@ -159,7 +159,7 @@ def choose_targets(
         Indices of the targets of each source.
 
     Raises:
-        ValueError: If the pairing is unknown or leaves a source fewer than ``n_targets`` candidates.
+        ValueError: If the pairing is unknown or leaves a source too few candidates.
     """
     if pairing not in PAIRINGS:
         raise ValueError(f"pairing is '{pairing}'; accepted are {', '.join(PAIRINGS)}")
@@ -171,9 +171,7 @@ def choose_targets(
     candidates = {'any': dict.fromkeys(by_class, everyone), 'same_class': by_class}.get(
         pairing, others
     )
-    return [
-        _draw(candidates[classes[i]], i, names[i], n_targets, pairing, seed) for i in everyone
-    ]
+    return [_draw(candidates[classes[i]], i, names[i], n_targets, pairing, seed) for i in everyone]
 
 
 def _draw(

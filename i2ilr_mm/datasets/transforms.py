@@ -48,9 +48,7 @@ class ResizePicture(BaseTransform):
         ValueError: If ``fit`` is unknown.
     """
 
-    def __init__(
-        self, img_size: int | None = None, key: str = 'img', fit: str = 'stretch'
-    ) -> None:
+    def __init__(self, img_size: int | None = None, key: str = 'img', fit: str = 'stretch') -> None:
         check_choice('fit', fit, FITS)
         self.img_size, self.key, self.fit = img_size, key, fit
 
@@ -92,16 +90,12 @@ class DownscaleLR(BaseTransform):
         ValueError: If the method is unknown or the picture's size is no multiple of ``lr_size``.
     """
 
-    def __init__(
-        self, lr_size: int | None = None, key: str = 'img', method: str = 'box'
-    ) -> None:
+    def __init__(self, lr_size: int | None = None, key: str = 'img', method: str = 'box') -> None:
         check_choice('method', method, DOWN_METHODS)
         self.lr_size, self.key, self.method = lr_size, key, method
 
     def transform(self, results: dict) -> dict:
-        results['lr'] = shrink(
-            results[self.key], self.lr_size or results['lr_size'], self.method
-        )
+        results['lr'] = shrink(results[self.key], self.lr_size or results['lr_size'], self.method)
         return results
 
     def __repr__(self) -> str:

@@ -81,7 +81,9 @@ class SampleGridHook(Hook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         if runner.val_loop is None:
-            raise ValueError('SampleGridHook draws validation pairs: set val_dataloader and val_cfg')
+            raise ValueError(
+                'SampleGridHook draws validation pairs: set val_dataloader and val_cfg'
+            )
         dataset = runner.val_loop.dataloaders[0].dataset
         items = [dataset[i] for i in range(min(self.n_pairs, len(dataset)))]
         model = unwrap(runner.model)

@@ -9,12 +9,12 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..datasets.pictures import resolve_root
-from ..datasets.pools import write_json
+from ..datasets.pools import PairedPool, write_json
 from ..evaluation.grid import sample_grid
 from ..evaluation.metrics import collect_reports, report_dict, report_table
 from ..inference.model import load_checkpoint
 from ..lr import down
-from ..models.i2ilr import unwrap
+from ..models.i2ilr import I2ILR, unwrap
 
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_name: str) -> None:
@@ -114,10 +114,10 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
         print(f'samples: {samples}')
 
 
-def draw_samples(model: torch.nn.Module, dataset: torch.utils.data.Dataset, path: str) -> None:
+def draw_samples(model: I2ILR, dataset: PairedPool, path: str) -> None:
     """Draw pairs spread over a paired dataset: source, target, result and both shrunk."""
-    count = min(8, len(dataset))  # type: ignore[arg-type]
-    items = [dataset[i * len(dataset) // count] for i in range(count)]  # type: ignore[arg-type]
+    count = min(8, len(dataset))
+    items = [dataset[i * len(dataset) // count] for i in range(count)]
     batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
     inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
     result = model.predict(inputs['img'], inputs['lr'])

@@ -1,5 +1,5 @@
 """Scores: pure functions, feature networks, and metrics in MMagic's METRICS registry."""
 
-from .metrics import FDLite0, I2ILRFID, LRConsistency
+from .metrics import I2ILRFID, FDLite0, LRConsistency
 
-__all__ = ['FDLite0', 'I2ILRFID', 'LRConsistency']
+__all__ = ['I2ILRFID', 'FDLite0', 'LRConsistency']

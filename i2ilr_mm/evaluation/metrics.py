@@ -76,7 +76,9 @@ class PairScores(GenMetric):
         self.rows = {}
         if not rows:
             raise ValueError(f'{type(self).__name__} saw no samples: the dataset is empty')
-        reports = [self.score(torch.stack(list(rows.values()))) if is_main_process() else None]
+        reports: list[Any] = [None]
+        if is_main_process():
+            reports = [self.score(torch.stack(list(rows.values())))]
         broadcast_object_list(reports)
         self.report = reports[0]
         return {score.name: score.value for score in self.report}
@@ -169,7 +171,7 @@ class I2ILRFID(PairScores, TransFID):
         """Features (B, d) of uint8 RGB pictures (B, 3, H, W), on the CPU."""
         return self.inception(image.to(self.device)).float().cpu()
 
-    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+    def prepare(self, module: Any, dataloader: Any) -> None:
         """Check the counts and get the features of the real pictures."""
         dataset = dataloader.dataset
         pictures = dataset.real_pictures()

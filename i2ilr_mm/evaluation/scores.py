@@ -57,9 +57,9 @@ def lr_scores(shrunk: Tensor, target: Tensor) -> dict[str, float]:
         target: (N, 3, s, s), the LR targets in grey levels.
 
     Returns:
-        ``mae`` (mean absolute error, grey levels), ``psnr`` (dB, peak 255, of the mean squared error
-        over everything; 100 at most) and ``within2`` (share of cells with every channel within 2
-        levels).
+        ``mae`` (mean absolute error, grey levels), ``psnr`` (dB, peak 255, of the mean squared
+        error over everything; 100 at most) and ``within2`` (share of cells with every channel
+        within 2 levels).
     """
     difference = (shrunk.double() - target.double()).abs()
     mse = float(difference.square().mean())

@@ -62,9 +62,7 @@ class I2ILRGenerator(nn.Module):
             up.append(max(up[-1] // 2, min(base_channels, max_channels)))
 
         self.from_rgb = SNConv2d(3, down[0])
-        self.encoder = nn.ModuleList(
-            EncoderBlock(i, o, downscale=True) for i, o in pairwise(down)
-        )
+        self.encoder = nn.ModuleList(EncoderBlock(i, o, downscale=True) for i, o in pairwise(down))
         self.encoder.append(EncoderBlock(down[-1], down[-1], downscale=False))
         self.decoder = nn.ModuleList(
             [DecoderBlock(up[0], up[0], upscale=False, lr_channels=lr_channels)]

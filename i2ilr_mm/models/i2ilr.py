@@ -20,7 +20,8 @@ def swap_pairs(batch: Tensor) -> Tensor:
     return batch.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def unwrap(network: nn.Module) -> nn.Module:
+def unwrap(network: nn.Module) -> Any:
+    """The network or model inside its distributed wrapper, if it has one."""
     return network.module if is_model_wrapper(network) else network
 
 
@@ -221,8 +222,8 @@ class I2ILR(BaseModel):
         live = unwrap(self.generator)
         t = self.ema_updates
         decay = min(self.ema_decay, (1 + t) / (10 + t)) if t else 0.0
-        averages, values = list(self.generator_ema.parameters()), list(live.parameters())
-        torch._foreach_lerp_(averages, values, 1 - decay)
+        averages: list[Tensor] = list(self.generator_ema.parameters())
+        torch._foreach_lerp_(averages, list(live.parameters()), 1 - decay)
         for average, value in zip(self.generator_ema.buffers(), live.buffers()):
             average.copy_(value)
         self.ema_updates += 1

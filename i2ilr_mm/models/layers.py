@@ -130,7 +130,7 @@ class SPAdaIN(nn.Module):
         self.shift = nn.Conv2d(lr_channels, channels, 1)
         for conv in (self.scale, self.shift):
             nn.init.kaiming_normal_(conv.weight)
-            nn.init.zeros_(conv.bias)
+            nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, lr: Tensor) -> Tensor:
         return self.scale(lr) * F.instance_norm(x) + self.shift(lr)

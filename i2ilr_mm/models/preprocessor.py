@@ -15,8 +15,8 @@ class I2ILRPreprocessor(BaseDataPreprocessor):
         """Prepare a batch.
 
         Args:
-            data: ``inputs`` is a dict of lists (or stacked tensors): ``img`` uint8 (3, H, W), ``lr``
-                float (3, s, s). Other entries pass through.
+            data: ``inputs`` is a dict of lists (or stacked tensors): ``img`` uint8 (3, H, W),
+                ``lr`` float (3, s, s). Other entries pass through.
             training: Unused; the same work is done for training and prediction.
 
         Returns:

@@ -6,7 +6,9 @@ from i2ilr_mm.engine import samplers
 from i2ilr_mm.engine.samplers import PairSampler
 
 
-def draw(monkeypatch, rank: int, world: int, count: int, size: int = 11, seed: int = 3) -> list[int]:
+def draw(
+    monkeypatch, rank: int, world: int, count: int, size: int = 11, seed: int = 3
+) -> list[int]:
     monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, world))
     return list(islice(PairSampler(range(size), seed), count))
 

@@ -14,8 +14,8 @@ from i2ilr_mm.evaluation.features import (
     StyleGANInception,
 )
 from i2ilr_mm.evaluation.metrics import (
-    FDLite0,
     I2ILRFID,
+    FDLite0,
     LRConsistency,
     collect_reports,
     report_dict,
@@ -182,10 +182,24 @@ def test_pytorch_inception_reads_a_local_file(tmp_path):
         PyTorchInception(str(tmp_path / 'wrong.pth'))
 
 
-LAYERS = (
-    'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3 Mixed_5b Mixed_5c '
-    'Mixed_5d Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e Mixed_7a Mixed_7b Mixed_7c'
-).split()
+LAYERS = [
+    'Conv2d_1a_3x3',
+    'Conv2d_2a_3x3',
+    'Conv2d_2b_3x3',
+    'Conv2d_3b_1x1',
+    'Conv2d_4a_3x3',
+    'Mixed_5b',
+    'Mixed_5c',
+    'Mixed_5d',
+    'Mixed_6a',
+    'Mixed_6b',
+    'Mixed_6c',
+    'Mixed_6d',
+    'Mixed_6e',
+    'Mixed_7a',
+    'Mixed_7b',
+    'Mixed_7c',
+]
 
 
 class Scripted(nn.Module):

@@ -54,9 +54,7 @@ def published_step(model, wrappers, image: torch.Tensor) -> tuple[float, float]:
     for real, fake, lr in ((a, ab, lb), (b, ba, la), (a, rec_a, la), (b, rec_b, lb)):
         real = real.clone().requires_grad_()
         logits = D(real, zero)
-        (gradient,) = torch.autograd.grad(
-            logits.mean(dim=(1, 2, 3)).sum(), real, create_graph=True
-        )
+        (gradient,) = torch.autograd.grad(logits.mean(dim=(1, 2, 3)).sum(), real, create_graph=True)
         r1 = 10 / 2 * gradient.square().sum(dim=(1, 2, 3)).mean()
         fake = fake.detach()
         loss_d = loss_d + F.softplus(-logits).mean() + r1

@@ -50,7 +50,9 @@ def test_logit_map(lr_size, side):
     assert logits.shape == (1, 1, side, side)
 
 
-@pytest.mark.parametrize('img_size, lr_size', [(100, 8), (64, 2), (8, 8), (64, 0), (64, 24), (4, 8)])
+@pytest.mark.parametrize(
+    'img_size, lr_size', [(100, 8), (64, 2), (8, 8), (64, 0), (64, 24), (4, 8)]
+)
 @pytest.mark.parametrize('network', [I2ILRGenerator, LRResidualDiscriminator])
 def test_other_sizes_are_refused_by_name(network, img_size, lr_size):
     with pytest.raises(ValueError, match=f'img_size={img_size} with lr_size={lr_size}'):

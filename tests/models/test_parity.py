@@ -68,12 +68,8 @@ def test_pairs_of_a_batch_are_those_of_the_paper(model, batch):
     assert relative(reconstruction[1::2], expected['rec_b']) < TOLERANCE
 
 
-def published_name(name: str, part: str) -> str:
-    """Our name of a parameter, by converting a state of one-element markers."""
-    return NAMES[part][name]
-
-
 def _names() -> dict[str, dict[str, str]]:
+    """Our parameter names and the published ones, per network."""
     checkpoint = golden.checkpoint()
     ours = convert(checkpoint)['state_dict']
     result: dict[str, dict[str, str]] = {}
@@ -90,9 +86,13 @@ def check_gradients(network, part, expected):
     largest = max(expected.values())
     checked = 0
     for name, parameter in network.named_parameters():
-        norm = expected[published_name(name, part)]
-        # Biases before a normalisation have no gradient but rounding; hence the absolute part.
-        assert parameter.grad.norm().item() == pytest.approx(norm, rel=TOLERANCE, abs=1e-6 * largest)
+        norm = expected[NAMES[part][name]]
+        # The absolute part is for gradients that are sums of cancelling terms (moment shortcuts,
+        # and biases before a normalisation): float32 rounds them by up to 1e-5 of the largest norm,
+        # and the reference values themselves lie that far from a float64 computation.
+        assert parameter.grad.norm().item() == pytest.approx(
+            norm, rel=TOLERANCE, abs=1e-5 * largest
+        )
         checked += 1
     assert checked == len(expected)
 
@@ -101,7 +101,7 @@ def test_discriminator_loss_and_gradients(model, batch):
     golden_json, _ = golden.values()
     model.zero_grad()
     fake, reconstruction = model.translate_pairs(*batch)
-    loss, parts = model.discriminator_loss(*batch, fake, reconstruction)
+    loss, _ = model.discriminator_loss(*batch, fake, reconstruction)
     loss.backward()
     assert loss.item() == pytest.approx(golden_json['scalars']['d_loss'], rel=TOLERANCE)
     check_gradients(model.discriminator, 'Dis', golden_json['grad_norm_D'])

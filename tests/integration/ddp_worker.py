@@ -1,0 +1,36 @@
+"""One rank of a distributed run: train by tools/train.py's own path, then store this rank's state.
+
+Usage: ddp_worker.py OUT_PREFIX CONFIG [arguments of tools/train.py]
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
+
+import torch
+import train
+from _cli import run
+
+if __name__ == '__main__':
+    prefix = sys.argv.pop(1)
+    args = train.parse_args()
+
+    def main(arguments):
+        from mmengine.dist import get_rank
+        from mmengine.runner import Runner
+
+        original = Runner.train
+
+        def train_and_store(self):
+            model = original(self)
+            module = getattr(model, 'module', model)
+            state = {k.replace('.module.', '.'): v for k, v in module.state_dict().items()}
+            torch.save(state, f'{prefix}{get_rank()}.pth')
+            return model
+
+        Runner.train = train_and_store
+        train.main(arguments)
+
+    torch.set_num_threads(1)
+    run(main, args)

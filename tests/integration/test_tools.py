@@ -1,0 +1,294 @@
+"""Whole commands on small real pictures; every flag has a test that fails when it does nothing."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import golden
+import pytest
+import torch
+from conftest import ROOT, TINY
+from PIL import Image
+
+CONFIG = 'configs/i2ilr_heads64.py'
+QUICK = [
+    'train_cfg.max_iters=4',
+    'train_cfg.val_interval=4',
+    'val_evaluator=[dict(type="LRConsistency")]',
+    'test_evaluator=[dict(type="LRConsistency")]',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'default_hooks.samples.interval=2',
+]
+
+
+def call(*command: str, cwd: Path = ROOT, check: bool = True, **env: str):
+    """Run a command as a user would; the output of both streams is in ``stdout``."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if check:
+        assert result.returncode == 0, result.stdout[-4000:]
+    return result
+
+
+def python(tool: str, *arguments: str, **options):
+    return call(sys.executable, ROOT / 'tools' / tool, *arguments, **options)
+
+
+def options(data_root, *more: str) -> list[str]:
+    return ['--cfg-options', f'data_root={data_root}', *TINY, *QUICK, *more]
+
+
+def state(path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def same(a: dict, b: dict) -> bool:
+    return all(torch.equal(a['state_dict'][k], b['state_dict'][k]) for k in a['state_dict'])
+
+
+@pytest.fixture(scope='module')
+def trained(heads, tmp_path_factory) -> Path:
+    """A work dir after four steps."""
+    folder = tmp_path_factory.mktemp('run')
+    result = python('train.py', CONFIG, '--work-dir', folder, *options(heads))
+    (folder / 'stdout.txt').write_text(result.stdout)
+    return folder
+
+
+@pytest.mark.parametrize('tool', ['train.py', 'test.py', 'convert_reference_checkpoint.py'])
+def test_help_is_instant(tool):
+    start = time.perf_counter()
+    assert 'usage' in python(tool, '--help').stdout
+    assert time.perf_counter() - start < 1.0
+
+
+def test_training_leaves_what_it_should(trained):
+    log = (trained / 'stdout.txt').read_text()
+    for word in ('loss_d:', 'loss_g:', 'lr_error:', 'img_per_s:', 'kimg:', 'lr_mae:'):
+        assert word in log
+    assert (trained / 'iter_2.pth').is_file() and (trained / 'iter_4.pth').is_file()
+    assert list(trained.glob('best_lr_mae_iter_*.pth'))
+    for step in (2, 4):
+        grid = Image.open(trained / f'samples/iter_{step}.png')
+        assert grid.size == (4 + 4 * 132, 22 + 6 * 132)
+    assert list(trained.glob('*/vis_data/vis_image/samples_*.png'))
+
+
+def test_cfg_options_and_work_dir(trained):
+    weights = state(trained / 'iter_4.pth')['state_dict']
+    assert weights['generator.from_rgb.weight_orig'].shape[0] == 4  # TINY's base_channels
+
+
+def test_checkpoints_hold_plain_data(trained):
+    checkpoint = state(trained / 'iter_4.pth')  # weights_only
+    assert checkpoint['meta']['iter'] == 4
+    assert int(checkpoint['state_dict']['_extra_state']) == 4
+
+
+def test_resume_goes_on(trained, heads, tmp_path):
+    """Four steps at once, against two and two: the same weights (no flips, no workers)."""
+    steady = options(heads, 'train_dataloader.dataset.pipeline.2.flip_ratio=0.0')
+    python('train.py', CONFIG, '--work-dir', tmp_path / 'whole', *steady)
+    whole = state(tmp_path / 'whole/iter_4.pth')
+    half = [*steady, 'train_cfg.max_iters=2', 'train_cfg.val_interval=2']
+    python('train.py', CONFIG, '--work-dir', tmp_path / 'a', *half)
+    result = python('train.py', CONFIG, '--work-dir', tmp_path / 'a', '--resume', *steady)
+    assert 'resumed epoch: 0, iter: 2' in result.stdout
+    resumed = state(tmp_path / 'a/iter_4.pth')
+    assert same(whole, resumed)
+    history = resumed['message_hub']['log_scalars']
+    assert history['train/loss_g'].shape[1] == 4  # the log goes on, too
+
+    path = tmp_path / 'whole/iter_2.pth'
+    python('train.py', CONFIG, '--work-dir', tmp_path / 'b', '--resume', path, *steady)
+    assert same(whole, state(tmp_path / 'b/iter_4.pth'))
+
+
+def test_an_earlier_run_is_not_overwritten(trained, heads):
+    before = (trained / 'iter_4.pth').stat().st_mtime_ns
+    result = python('train.py', CONFIG, '--work-dir', trained, *options(heads), check=False)
+    assert result.returncode == 1 and '--resume' in result.stdout
+    assert (trained / 'iter_4.pth').stat().st_mtime_ns == before
+
+
+def test_amp_changes_the_arithmetic(trained, heads, tmp_path):
+    python('train.py', CONFIG, '--work-dir', tmp_path, '--amp', *options(heads))
+    plain, amp = state(trained / 'iter_2.pth'), state(tmp_path / 'iter_2.pth')
+    assert not same(plain, amp)
+    name = 'generator.encoder.0.conv1.weight_orig'
+    difference = (plain['state_dict'][name] - amp['state_dict'][name]).norm()
+    assert difference < 0.2 * plain['state_dict'][name].norm()
+
+
+def test_auto_scale_lr_scales_both_rates(heads, tmp_path):
+    small = 'train_dataloader.batch_size=4'
+    python('train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr', *options(heads, small))
+    optimizers = state(tmp_path / 'iter_4.pth')['optimizer']
+    assert optimizers['generator']['param_groups'][0]['lr'] == pytest.approx(0.5e-3)
+    assert optimizers['discriminator']['param_groups'][0]['lr'] == pytest.approx(2e-3)
+
+
+def test_score_table_json_pairs_and_samples(trained, heads, tmp_path):
+    out, samples = tmp_path / 'deep/scores.json', tmp_path / 'deep/samples.png'
+    result = python(
+        *('test.py', CONFIG, trained / 'iter_4.pth', '--work-dir', tmp_path),
+        *('--out', out, '--samples', samples, *options(heads)),
+    )
+    assert re.search(r'lr_mae +\d+\.\d+ .*grey levels +12 ', result.stdout)
+    scores = json.loads(out.read_text())
+    assert scores['scores']['lr_mae']['n'] == 12 and scores['weights'] == 'EMA'
+    pairs = json.loads((tmp_path / 'deep/scores.pairs.json').read_text())['pairs']
+    assert len(pairs) == 6 and all(len(targets) == 2 for targets in pairs.values())
+    assert Image.open(samples).width == 4 + 4 * 132
+    assert list(tmp_path.glob('*/*.log'))  # --work-dir
+
+
+def test_the_ema_weights_are_scored(trained, heads, tmp_path):
+    checkpoint = state(trained / 'iter_4.pth')
+    broken = {
+        k: torch.zeros_like(v) if k.startswith('generator.') else v
+        for k, v in checkpoint['state_dict'].items()
+    }
+    torch.save(dict(state_dict=broken), tmp_path / 'live_is_zero.pth')
+    values = []
+    for path in (trained / 'iter_4.pth', tmp_path / 'live_is_zero.pth'):
+        python('test.py', CONFIG, path, '--work-dir', tmp_path, *options(heads))
+        values.append(json.loads((tmp_path / 'metrics.json').read_text())['scores'])
+    assert values[0] == values[1]
+
+
+def test_dist_scripts(trained, heads, tmp_path):
+    """Two ranks through dist_train.sh and dist_test.sh; the scores are those of one process."""
+    port = str(29600 + os.getpid() % 300)
+    env = dict(MASTER_PORT=port, PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
+    call(
+        *('bash', 'tools/dist_train.sh', CONFIG, '2', '--work-dir', tmp_path / 'run'),
+        *options(heads),
+        **env,
+    )
+    assert (tmp_path / 'run/iter_4.pth').is_file()
+    checkpoint = trained / 'iter_4.pth'
+    call(
+        *('bash', 'tools/dist_test.sh', CONFIG, checkpoint, '2', '--work-dir', tmp_path / 'two'),
+        *options(heads, 'test_dataloader.batch_size=5'),
+        **env,
+    )
+    python('test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one', *options(heads))
+    two, one = (json.loads((tmp_path / n / 'metrics.json').read_text()) for n in ('two', 'one'))
+    assert two['scores'] == one['scores']
+
+
+def fake_command(folder: Path, name: str) -> None:
+    """A command on PATH that prints its arguments."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text('#!/bin/sh\necho "' + name + ' $*"\n')
+    path.chmod(path.stat().st_mode | stat.S_IEXEC)
+
+
+def test_scripts_pass_nodes_and_arguments_on(tmp_path):
+    fake_command(tmp_path / 'bin', 'python')
+    fake_command(tmp_path / 'bin', 'srun')
+    path = f'{tmp_path}/bin:{os.environ["PATH"]}'
+    nodes = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.1.2.3', MASTER_PORT='12345', PATH=path)
+    line = call('bash', 'tools/dist_train.sh', 'c.py', '4', '--amp', **nodes).stdout
+    for part in (
+        *('--nnodes=2', '--node-rank=1', '--master-addr=10.1.2.3', '--master-port=12345'),
+        *('--nproc-per-node=4', 'train.py c.py --launcher pytorch --amp'),
+    ):
+        assert part in line
+    line = call(
+        'bash', 'tools/slurm_train.sh', 'gpu', 'job', 'c.py', '--amp', PATH=path, GPUS='4'
+    ).stdout
+    for part in (
+        '-p gpu',
+        '--job-name=job',
+        '--gres=gpu:4',
+        '--ntasks=4',
+        '--launcher slurm --amp',
+    ):
+        assert part in line
+    for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh'):
+        result = call('bash', f'tools/{script}', check=False)
+        assert result.returncode == 2 and 'usage' in result.stdout
+
+
+def test_conversion_tool(tmp_path):
+    torch.save(golden.checkpoint(), tmp_path / 'ref.pt')
+    tool = 'convert_reference_checkpoint.py'
+    result = python(tool, tmp_path / 'ref.pt', tmp_path / 'out.pth')
+    assert 'img_size=64 lr_size=8' in result.stdout
+    assert (tmp_path / 'out.pth').is_file()
+    again = python(tool, tmp_path / 'ref.pt', tmp_path / 'out.pth', check=False)
+    assert again.returncode == 1 and 'exists already' in again.stdout
+
+
+def test_own_folder_without_splits(heads, tmp_path):
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    for i, path in enumerate(sorted(heads.rglob('*.jpg'))):
+        shutil.copy(path, folder / f'{i}.jpg')
+    python('train.py', CONFIG, '--work-dir', tmp_path / 'run', *options(folder))
+    assert (tmp_path / 'run/iter_4.pth').is_file()
+
+
+@pytest.mark.parametrize('name, classes', [('celebahq', 'female male'), ('afhq', 'cat dog wild')])
+def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
+    """StarGAN v2's folders, the real configs, small networks and pictures."""
+    pictures = sorted(heads.rglob('*.jpg'))
+    for split in ('train', 'test' if name == 'afhq' else 'val'):
+        for i, kind in enumerate(classes.split()):
+            (tmp_path / split / kind).mkdir(parents=True)
+            for path in pictures[4 * i : 4 * i + 4]:
+                shutil.copy(path, tmp_path / split / kind / path.name)
+    config = f'configs/i2ilr_{name}.py'
+    work_dir = ['--work-dir', tmp_path / 'run']
+    workers = ['train_dataloader.num_workers=1', 'val_dataloader.num_workers=1']
+    python('train.py', config, *work_dir, *options(tmp_path, *workers))
+    assert (tmp_path / 'run/iter_4.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nowhere.py'], "no config file 'nowhere.py'"),
+        ([CONFIG, '--cfg-options', 'data_root=nowhere'], "data_root 'nowhere' does not exist"),
+        ([CONFIG, '--cfg-options', 'img_size=100'], 'img_size=100 with lr_size=8'),
+        ([CONFIG, '--resume', 'none.pth'], "no checkpoint 'none.pth'"),
+        ([CONFIG, '--cfg-options', 'oops'], 'KEY=VALUE'),
+    ],
+)
+def test_mistakes_get_one_clear_line(arguments, message, tmp_path):
+    result = python('train.py', *arguments, '--work-dir', tmp_path / 'x', check=False)
+    assert result.returncode != 0
+    assert message in result.stdout and 'Traceback' not in result.stdout
+
+
+def test_test_tool_refuses_what_it_cannot_score(tmp_path):
+    (tmp_path / 'bad.pth').write_text('no checkpoint')
+    result = python('test.py', CONFIG, tmp_path / 'bad.pth', check=False)
+    assert (
+        result.returncode == 1 and 'bad.pth' in result.stdout and 'Traceback' not in result.stdout
+    )
+
+
+def test_show_scores(tmp_path):
+    score = dict(value=1.5, unit='grey levels', better='lower', n=3)
+    (tmp_path / 'a.json').write_text(json.dumps(dict(scores=dict(lr_mae=score))))
+    (tmp_path / 'b.json').write_text(json.dumps(dict(scores=dict(lr_mae={**score, 'value': 0.25}))))
+    result = python('show_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
+    assert re.search(r'lr_mae +1.500 +0.250 +grey levels, lower is better +3', result.stdout)
+    assert python('show_scores.py', 'x=none.json', check=False).returncode == 1

@@ -1,0 +1,44 @@
+# Sourced by quickstart.sh and run_tests.sh: makes .venv beside the code and installs into it.
+# A stamp of the requirement files skips what is installed already.
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+ROOT=$PWD
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3 python3.12 python3.11 python3.10; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+            2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: Python 3.10, 3.11 or 3.12 is needed; set PYTHON to one" >&2
+    return 1
+}
+
+# make_env [EXTRA_REQUIREMENTS_FILE]
+make_env() {
+    local extra=${1:-} stamp want pip
+    want=$(cat requirements/*.txt setup.py | sha256sum | cut -c1-16)
+    stamp=.venv/installed-$(basename "${extra:-runtime}" .txt)
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+        echo "environment: .venv is up to date"
+    else
+        echo "environment: installing into .venv (a few minutes the first time)"
+        local python
+        python=$(find_python) || exit 1
+        [ -x .venv/bin/python ] || "$python" -m venv .venv || exit 1
+        pip=".venv/bin/python -m pip --disable-pip-version-check install -q"
+        $pip -c requirements/constraints.txt -r requirements/runtime.txt || exit 1
+        $pip --no-deps -r requirements/openmmlab.txt || exit 1
+        $pip --no-deps -e . || exit 1
+        if [ -n "$extra" ]; then
+            $pip -c requirements/constraints.txt -r "$extra" || exit 1
+        fi
+        echo "$want" >"$stamp"
+    fi
+    PATH=$ROOT/.venv/bin:$PATH
+}

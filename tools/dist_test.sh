@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
+# Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each.
+set -euo pipefail
+[ $# -ge 3 ] || { echo "usage: $0 CONFIG CHECKPOINT GPUS [arguments of tools/test.py]" >&2; exit 2; }
+CONFIG=$1 CHECKPOINT=$2 GPUS=$3
+python -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${MASTER_PORT:-29500}" \
+    --nproc-per-node="$GPUS" \
+    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

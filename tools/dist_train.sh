@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+# Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each.
+set -euo pipefail
+[ $# -ge 2 ] || { echo "usage: $0 CONFIG GPUS [arguments of tools/train.py]" >&2; exit 2; }
+CONFIG=$1 GPUS=$2
+python -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${MASTER_PORT:-29500}" \
+    --nproc-per-node="$GPUS" \
+    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"

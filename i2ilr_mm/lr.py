@@ -45,8 +45,8 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def from_uint8(image: Tensor) -> Tensor:
-    """Bring uint8 images to float32 in [-1, 1]."""
-    return image.float() / GREY_LEVELS - 1
+    """Bring uint8 images to floats (torch's default dtype) in [-1, 1]."""
+    return image.to(torch.get_default_dtype()) / GREY_LEVELS - 1
 
 
 def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:

@@ -18,9 +18,8 @@ default_hooks = dict(
 )
 log_processor = dict(type='LogProcessor', by_epoch=False, window_size=100)
 
-# TensorBoard or W&B: --cfg-options vis_backends.1.type=TensorboardVisBackend, see docs/training.md
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+# TensorBoard and W&B: docs/training.md
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 # Networks are wrapped one by one; the EMA generator, which has no gradients, is not.
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')

@@ -67,8 +67,9 @@ def build_runner(cfg: Config) -> Runner:
     if 'data_root' in cfg:
         resolve_root(cfg.data_root)
     if cfg.get('launcher') == 'pytorch' and not torch.cuda.is_available():
-        # MMEngine's own start takes a GPU for granted; it keeps a group that exists.
+        # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.
         torch.distributed.init_process_group('gloo')
+        cfg.model_wrapper_cfg.device_ids = None
     return Runner.from_cfg(cfg)
 
 

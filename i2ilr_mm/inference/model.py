@@ -7,6 +7,7 @@ import torch
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import load_state_dict
 
 from ..compat import load_weights_only
 from ..config import load_config
@@ -74,4 +75,4 @@ def load_checkpoint(model: I2ILR, path: str) -> None:
             f'entries differ, first {", ".join(wrong[:3])}; use the config (and the img_size, '
             f'lr_size and widths) that it was trained with'
         )
-    model.load_state_dict(state)
+    load_state_dict(model, state, strict=True)  # MMEngine's: it looks inside wrappers

@@ -90,6 +90,17 @@ class I2ILR(BaseModel):
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The same names with and without distributed wrappers around the networks.
+
+        MMEngine would store 'generator.module.*' on many GPUs, and its own loading, which looks
+        inside the wrappers, would then find none of it.
+        """
+        state = super().state_dict(*args, **kwargs)
+        for name in [name for name in state if '.module.' in name]:
+            state[name.replace('.module.', '.', 1)] = state.pop(name)
+        return state
+
     def get_extra_state(self) -> Tensor:
         """The number of EMA updates, kept in the state dict."""
         return torch.tensor(self.ema_updates)
@@ -150,11 +161,12 @@ class I2ILR(BaseModel):
         with self._autocast():
             fake = self.generator(image, swap_pairs(lr))
             reconstruction = self.generator(fake, lr)
-        return fake.float(), reconstruction.float()
+        return fake.to(image.dtype), reconstruction.to(image.dtype)
 
     def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:
         with self._autocast():
-            return self.discriminator(fake, residual(fake, lr, self.lr_method)).float()
+            logits = self.discriminator(fake, residual(fake, lr, self.lr_method))
+        return logits.to(fake.dtype)
 
     def discriminator_loss(
         self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
@@ -240,11 +252,11 @@ class I2ILR(BaseModel):
             network: 'generator_ema' or 'generator'.
 
         Returns:
-            (B, 3, H, W) in [-1, 1], clamped, float32.
+            (B, 3, H, W) in [-1, 1], clamped, of the source's dtype.
         """
         net = unwrap(getattr(self, network))
         with self._autocast():
-            return net(source, lr).float().clamp(-1, 1)
+            return net(source, lr).to(source.dtype).clamp(-1, 1)
 
     def val_step(self, data: dict) -> list[DataSample]:
         """Predict a batch of (source, LR target) pairs with the EMA generator.

@@ -1,6 +1,6 @@
 """One rank of a distributed run: train by tools/train.py's own path, then store this rank's state.
 
-Usage: ddp_worker.py OUT_PREFIX CONFIG [arguments of tools/train.py]
+Usage: ddp_worker.py OUT_PREFIX DTYPE CONFIG [arguments of tools/train.py]
 """
 
 import sys
@@ -13,7 +13,7 @@ import train
 from _cli import run
 
 if __name__ == '__main__':
-    prefix = sys.argv.pop(1)
+    prefix, dtype = sys.argv.pop(1), sys.argv.pop(1)
     args = train.parse_args()
 
     def main(arguments):
@@ -24,8 +24,7 @@ if __name__ == '__main__':
 
         def train_and_store(self):
             model = original(self)
-            module = getattr(model, 'module', model)
-            state = {k.replace('.module.', '.'): v for k, v in module.state_dict().items()}
+            state = getattr(model, 'module', model).state_dict()
             torch.save(state, f'{prefix}{get_rank()}.pth')
             return model
 
@@ -33,4 +32,5 @@ if __name__ == '__main__':
         train.main(arguments)
 
     torch.set_num_threads(1)
+    torch.set_default_dtype(getattr(torch, dtype))
     run(main, args)

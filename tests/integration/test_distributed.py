@@ -18,8 +18,9 @@ def free_port() -> str:
         return str(sock.getsockname()[1])
 
 
-def train(root, heads, tmp_path, name: str, ranks: int, *options: str) -> list[dict]:
+def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
     """Five steps with eight pictures in all; returns the state of every rank."""
+    name = f'ranks{ranks}'
     launch = [sys.executable, WORKER]
     launcher = []
     if ranks > 1:
@@ -32,18 +33,18 @@ def train(root, heads, tmp_path, name: str, ranks: int, *options: str) -> list[d
     command = [
         *launch,
         str(tmp_path / f'{name}_rank'),
+        dtype,
         str(root / 'configs/i2ilr_heads64.py'),
         *launcher,
         *('--work-dir', str(tmp_path / name), '--cfg-options', f'data_root={heads}', *TINY),
         *(
             'train_cfg.max_iters=5',
             'train_cfg.val_interval=5',
-            'val_evaluator=[dict(type="LRConsistency")]',
+            'val_evaluator=[{"type":"LRConsistency"}]',
         ),
         *(f'train_dataloader.batch_size={8 // ranks}', 'default_hooks.logger.interval=1'),
         'train_pipeline.2.flip_ratio=0.0',
         'train_dataloader.dataset.pipeline.2.flip_ratio=0.0',
-        *options,
     ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
@@ -58,12 +59,21 @@ def worst_difference(a: dict, b: dict) -> float:
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(root, heads, tmp_path, record_property):
-    first, second = train(root, heads, tmp_path, 'two', 2)
-    (single,) = train(root, heads, tmp_path, 'one', 1)
+def test_two_processes_equal_one(root, heads, tmp_path):
+    """In float64: in float32 Adam with beta1 = 0 cannot be compared element by element.
+
+    It makes whole steps of gradients that are nothing but rounding, and summing a batch in two
+    parts rounds differently.
+    """
+    first, second = train(root, heads, tmp_path, 'float64', 2)
+    (single,) = train(root, heads, tmp_path, 'float64', 1)
+    assert int(single['_extra_state']) == 5
     assert worst_difference(first, second) == 0
-    weights = {k: v for k, v in single.items() if not k.endswith('bias')}
-    difference = worst_difference({k: first[k] for k in weights}, weights)
-    everything = worst_difference(first, single)
-    print(f'worst difference of weights {difference:.2e}, with biases {everything:.2e}')
-    assert everything < 1e-5
+    difference = worst_difference(first, single)
+    print(f'worst difference after 5 steps: {difference:.2e}')
+    assert difference < 1e-5
+    names = [
+        torch.load(tmp_path / f'ranks{n}/iter_5.pth', weights_only=True)['state_dict'].keys()
+        for n in (1, 2)
+    ]
+    assert names[0] == names[1]

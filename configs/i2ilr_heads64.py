@@ -15,12 +15,14 @@ model = dict(
     discriminator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
 )
 pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
-train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
+# Many small steps teach more in the minutes that a CPU has than few large ones.
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=pool)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
 test_dataloader = dict(num_workers=0, dataset=dict(n_targets=2, **pool))
 test_evaluator = [dict(type='LRConsistency'), dict(type='FDLite0')]
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=1000)
+auto_scale_lr = dict(base_batch_size=4)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=8000, val_interval=2000)
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(interval=500),

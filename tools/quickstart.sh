@@ -8,7 +8,7 @@ export PYTHONWARNINGS=ignore
 
 CONFIG=configs/i2ilr_heads64.py
 WORK=work_dirs/quickstart
-ITERS=${ITERS:-1000}
+ITERS=${ITERS:-1500}
 CHECKPOINT=$WORK/iter_$ITERS.pth
 mkdir -p "$WORK"
 
@@ -53,7 +53,7 @@ Look at $WORK/samples.png: source | LR target | result | result downscaled.
 (The heads are renderings, not photographs.)
 
 What to try next:
-  train longer      python tools/train.py $CONFIG --work-dir $WORK --resume --cfg-options train_cfg.max_iters=4000
+  train longer      python tools/train.py $CONFIG --work-dir $WORK --resume --cfg-options train_cfg.max_iters=8000
   your own folder   python tools/train.py $CONFIG --work-dir work_dirs/mine --cfg-options data_root=my/folder
   the full model    configs/i2ilr_celebahq.py, configs/i2ilr_afhq.py; see README.md
 (use .venv/bin/python, or: source .venv/bin/activate)

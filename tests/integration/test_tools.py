@@ -134,7 +134,7 @@ def test_amp_changes_the_arithmetic(trained, heads, tmp_path):
 
 
 def test_auto_scale_lr_scales_both_rates(heads, tmp_path):
-    small = 'train_dataloader.batch_size=4'
+    small = 'train_dataloader.batch_size=2'
     python('train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr', *options(heads, small))
     optimizers = state(tmp_path / 'iter_4.pth')['optimizer']
     assert optimizers['generator']['param_groups'][0]['lr'] == pytest.approx(0.5e-3)

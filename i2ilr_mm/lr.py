@@ -73,12 +73,12 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
     )
 
 
-def up(lr: Tensor, size: tuple[int, int], method: str = 'nearest') -> Tensor:
-    """Enlarge LR pictures to ``size`` (H, W), pixel centres aligned.
+def up(lr: Tensor, size: int | tuple[int, int], method: str = 'nearest') -> Tensor:
+    """Enlarge LR pictures to ``size``, pixel centres aligned.
 
     Args:
         lr: (B, C, s, s).
-        size: Height and width of the result, multiples of s.
+        size: Height and width of the result, or the side of a square; multiples of s.
         method: 'nearest', 'bilinear' or 'bicubic'.
 
     Returns:
@@ -87,6 +87,7 @@ def up(lr: Tensor, size: tuple[int, int], method: str = 'nearest') -> Tensor:
     Raises:
         ValueError: If ``size`` is no multiple of s or the method is unknown.
     """
+    size = (size, size) if isinstance(size, int) else size
     check_multiple(*size, lr.shape[-1])
     check_choice('method', method, UP_METHODS)
     if method == 'nearest':

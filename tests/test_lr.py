@@ -31,6 +31,8 @@ def test_up_keeps_constant_pictures_and_size(method):
     enlarged = ops.up(torch.full((1, 3, 8, 8), 0.3), (32, 64), method)
     assert enlarged.shape == (1, 3, 32, 64)
     assert torch.allclose(enlarged, torch.tensor(0.3))
+    x = image(1, 3, 8, 8)
+    assert torch.equal(ops.up(x, 32, method), ops.up(x, (32, 32), method))
 
 
 @pytest.mark.parametrize('height, width, size', [(60, 64, 8), (64, 60, 8), (4, 4, 8), (8, 8, 0)])

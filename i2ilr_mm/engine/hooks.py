@@ -1,6 +1,7 @@
 """Hooks: checkpoints as plain data, throughput, sample grids."""
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,21 +15,31 @@ from ..evaluation.grid import sample_grid
 from ..models.i2ilr import unwrap
 
 
+def plain(value: Any) -> Any:
+    """Containers, tensors, numbers and text in place of NumPy's and MMEngine's objects."""
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(child) for child in value]
+    if isinstance(value, HistoryBuffer):
+        return torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in value.data])
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @HOOKS.register_module()
 class PlainCheckpointHook(CheckpointHook):
     """MMEngine's checkpoint hook, writing files that hold tensors and plain data only.
 
-    MMEngine keeps its log as HistoryBuffer objects, which ``torch.load(weights_only=True)`` refuses
-    (torch < 2.4 has no way to allow them). They become tensors in the file and objects again on
-    loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
+    MMEngine keeps its log as HistoryBuffer objects and NumPy scalars, which
+    ``torch.load(weights_only=True)`` refuses. Here histories become tensors in the file, and objects
+    again on loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        scalars = checkpoint['message_hub']['log_scalars']
-        checkpoint['message_hub']['log_scalars'] = {
-            name: torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in log.data])
-            for name, log in scalars.items()
-        }
+        for part in ('meta', 'message_hub'):
+            checkpoint[part] = plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})

@@ -52,7 +52,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 
 def set_amp(cfg: Config) -> None:
     """Switch bfloat16 autocast on, where the hardware has it; else say so and stay in float32."""
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() < (8, 0):
         print_log('--amp: this GPU has no bfloat16; training stays in float32', 'current', 30)
         return
     cfg.model.autocast = 'bfloat16'

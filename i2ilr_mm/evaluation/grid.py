@@ -30,7 +30,7 @@ def sample_grid(columns: dict[str, Tensor]) -> Image.Image:
     for i, (title, pictures) in enumerate(columns.items()):
         left = gap + i * (side + gap)
         draw.text((left + 2, 6), title, fill='black', font=font)
-        blocks = to_uint8(up(pictures.detach().float().cpu(), (side, side)))
+        blocks = to_uint8(up(pictures.detach().float().cpu(), side))
         for j, block in enumerate(blocks):
             tile = Image.fromarray(block.permute(1, 2, 0).numpy())
             grid.paste(tile, (left, header + j * (side + gap)))

@@ -24,6 +24,7 @@ QUICK = [
     'test_evaluator=[{"type":"LRConsistency"}]',
     'default_hooks.checkpoint.interval=2',
     'default_hooks.logger.interval=1',
+    'log_processor.window_size=2',
     'default_hooks.samples.interval=2',
 ]
 
@@ -77,7 +78,7 @@ def test_help_is_instant(tool):
 
 def test_training_leaves_what_it_should(trained):
     log = (trained / 'stdout.txt').read_text()
-    for word in ('loss_d:', 'loss_g:', 'lr_error:', 'img_per_s:', 'kimg:', 'lr_mae:'):
+    for word in ('eta:', 'loss_d:', 'loss_g:', 'lr_error:', 'img_per_s:', 'kimg:', 'lr_mae:'):
         assert word in log
     assert (trained / 'iter_2.pth').is_file() and (trained / 'iter_4.pth').is_file()
     assert list(trained.glob('best_lr_mae_iter_*.pth'))
@@ -124,8 +125,11 @@ def test_an_earlier_run_is_not_overwritten(trained, heads):
     assert (trained / 'iter_4.pth').stat().st_mtime_ns == before
 
 
-def test_amp_changes_the_arithmetic(trained, heads, tmp_path):
-    python('train.py', CONFIG, '--work-dir', tmp_path, '--amp', *options(heads))
+def test_amp_changes_the_arithmetic_and_grids_reach_tensorboard(trained, heads, tmp_path):
+    backend = 'visualizer.vis_backends=[{"type":"TensorboardVisBackend"}]'
+    python('train.py', CONFIG, '--work-dir', tmp_path, '--amp', *options(heads, backend))
+    (events,) = tmp_path.rglob('events.out.tfevents.*')
+    assert b'samples' in events.read_bytes() and b'PNG' in events.read_bytes()
     plain, amp = state(trained / 'iter_2.pth'), state(tmp_path / 'iter_2.pth')
     assert not same(plain, amp)
     name = 'generator.encoder.0.conv1.weight_orig'

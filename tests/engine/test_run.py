@@ -1,0 +1,37 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir
+
+
+@pytest.mark.parametrize('capability, expected', [((8, 0), 'bfloat16'), ((7, 0), None)])
+def test_amp_needs_a_gpu_with_bfloat16(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: capability)
+    cfg = Config(dict(model=dict(autocast=None)))
+    set_amp(cfg)
+    assert cfg.model.autocast == expected
+
+
+def test_work_dir_order():
+    for given, config, expected in [('a', 'b', 'a'), (None, 'b', 'b'), (None, None, 'work_dirs/c')]:
+        cfg = Config(dict(work_dir=config))
+        set_work_dir(cfg, given, 'c.py')
+        assert cfg.work_dir == expected
+
+
+def test_resume(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), resume=False, load_from=None))
+    set_resume(cfg, 'auto')
+    assert not cfg.resume  # nothing to resume from
+    (tmp_path / 'iter_2.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    with pytest.raises(FileExistsError, match=r'iter_2.pth.*--resume'):
+        set_resume(cfg, None)
+    set_resume(cfg, 'auto')
+    assert cfg.resume and cfg.load_from is None
+    set_resume(cfg, str(tmp_path / 'iter_2.pth'))
+    assert cfg.load_from == str(tmp_path / 'iter_2.pth')
+    with pytest.raises(FileNotFoundError, match=r'none.pth'):
+        set_resume(cfg, 'none.pth')

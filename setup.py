@@ -18,7 +18,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['i2ilr_mm', 'i2ilr_mm.*']),
     package_data={'i2ilr_mm': ['assets/*']},
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.13',
     # MMEngine, MMCV and MMagic are installed with --no-deps (requirements/openmmlab.txt): mmcv and
     # mmcv-lite own the same folder, and MMagic declares much that it does not need here.
     install_requires=(HERE / 'requirements/runtime.txt').read_text().split('\n'),

@@ -21,6 +21,7 @@ pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 train_dataloader = dict(dataset=pool)
 val_dataloader = dict(dataset=pool)
 test_dataloader = dict(dataset=dict(n_targets=5, **pool))
+del pool
 
 # 100 epochs of 28,000 pictures, 8 at a time.
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=350000, val_interval=10000)

@@ -13,3 +13,4 @@ pool = dict(img_size=img_size)
 train_dataloader = dict(dataset=pool)
 val_dataloader = dict(dataset=pool)
 test_dataloader = dict(dataset=pool)
+del pool

@@ -19,7 +19,8 @@ pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=pool)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
 test_dataloader = dict(num_workers=0, dataset=dict(n_targets=2, **pool))
-test_evaluator = [dict(type='LRConsistency'), dict(type='FDLite0')]
+test_evaluator = [dict(type='LRConsistency', lr_method='box'), dict(type='FDLite0')]
+del pool
 
 auto_scale_lr = dict(base_batch_size=4)
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=8000, val_interval=2000)

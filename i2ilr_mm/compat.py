@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -51,6 +52,16 @@ REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
 ]
 
 
+OLD_PINS = {  # Python 3.10
+    'imageio': '2.38.0',
+    'matplotlib': '3.10.9',
+    'numpy': '2.2.6',
+    'pandas': '2.3.3',
+    'pillow': '12.3.0',
+    'scipy': '1.15.3',
+}
+
+
 def apply() -> None:
     """Check the installed packages, then mend what MMagic and MMEngine need mended.
 
@@ -62,6 +73,7 @@ def apply() -> None:
     silence_albumentations()
     replace_missing_mmcv_ops()
     load_checkpoints_as_weights_only()
+    import_mmagic_quietly()
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str] | None:
@@ -82,13 +94,22 @@ def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | Non
     problems = []
     for names, accepted, pin in REQUIREMENTS if requirements is None else requirements:
         found = _installed(names)
+        if sys.version_info < (3, 11) and names[0] in OLD_PINS:
+            pin = f'{names[0]}=={OLD_PINS[names[0]]}'
         if found is None:
             problems.append(f'{names[0]} is missing: pip install {pin}')
         elif not _accepts(accepted, found[1]):
+            # Alternatives share one folder: the wrong one must leave first.
+            remove = f'pip uninstall -y {found[0]} && ' if len(names) > 1 else ''
             problems.append(
                 f'{found[0]} {found[1]} is installed but i2ilr_mm needs {names[0]}{accepted}: '
-                f'pip install {pin}'
+                f'{remove}pip install {pin}'
             )
+    if requirements is None and _installed(('mmcv-lite',)) and _installed(('mmcv', 'mmcv-full')):
+        problems.append(
+            'mmcv-lite and mmcv are both installed and overwrite each other: pip uninstall -y '
+            'mmcv-lite mmcv, then install one of them'
+        )
     if problems:
         raise ImportError('i2ilr_mm cannot start. ' + '. '.join(problems) + '.')
 
@@ -112,6 +133,13 @@ def alias_numpy_bool8() -> None:
 def silence_albumentations() -> None:
     """albumentations 1.4 asks the web for newer releases on import. Delete when it does not."""
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
+
+def import_mmagic_quietly() -> None:
+    """MMagic's imports print a screen of others' deprecation warnings. Delete when they do not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        import mmagic.models  # noqa: F401
 
 
 class _MissingOps(ModuleType):
@@ -153,7 +181,18 @@ def load_checkpoints_as_weights_only() -> None:
     """
     from mmengine.runner.checkpoint import CheckpointLoader
 
-    CheckpointLoader.register_scheme(prefixes='', loader=load_weights_only, force=True)
+    for prefix in CheckpointLoader._schemes:
+        loader = refuse_remote_checkpoint if prefix else load_weights_only
+        CheckpointLoader.register_scheme(prefixes=prefix, loader=loader, force=True)
+
+
+def refuse_remote_checkpoint(filename: str, map_location: Any = None) -> None:
+    """MMEngine's download schemes unpickle what they fetch; a local file is needed.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"'{filename}': fetch checkpoints yourself and give the path of the file")
 
 
 def load_weights_only(filename: str, map_location: Any = None) -> Any:

@@ -1,14 +1,19 @@
 """Reading configs, with options that reach every setting that depends on them."""
 
+import inspect
 import os
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from .models.generator import scale_steps
 
-LINKED = ('data_root', 'img_size', 'lr_size')
+LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
 """Top-level settings that hold for every nested setting of the same name."""
+
+RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
+"""Top-level settings that MMEngine reads whether or not the config has them."""
 
 
 def load_config(
@@ -16,8 +21,8 @@ def load_config(
 ) -> Config:
     """Read a config file and lay options over it.
 
-    A top-level ``data_root``, ``img_size`` or ``lr_size``, from the file or from the options, is
-    written into every nested setting of that name; options with dots come last and win.
+    The top-level settings named in :data:`LINKED`, from the file or from the options, are written
+    into every nested setting of that name; options with dots come last and win.
 
     Args:
         config: A config file, or a loaded config (which is copied).
@@ -59,7 +64,12 @@ def _check_known(cfg: Config, name: str) -> None:
             parent = parent[part]
         else:
             raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
-    if not path and last not in parent:
+    if not isinstance(parent, (dict, list)):
+        raise ValueError(
+            f"option '{name}': the config has {parent!r} where '{last}' should go; give the whole "
+            f'setting, for example {".".join(path)}=\'{{"type": ..., "{last}": ...}}\''
+        )
+    if not path and last not in parent and last not in RUNNER_SETTINGS:
         known = ', '.join(sorted(k for k in parent if not k.startswith('_')))
         raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
 

@@ -67,7 +67,9 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
     check_multiple(height, width, lr_size)
     check_choice('method', method, DOWN_METHODS)
     if method == 'box':
-        return F.avg_pool2d(image, (height // lr_size, width // lr_size))
+        # A mean sums in a tree; avg_pool2d adds one by one and loses digits in large cells.
+        cells = image.unflatten(-1, (lr_size, -1)).unflatten(-3, (lr_size, -1))
+        return cells.mean(dim=(-3, -1))
     return F.interpolate(
         image, size=(lr_size, lr_size), mode='bicubic', align_corners=False, antialias=True
     )
@@ -157,6 +159,6 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     difference = lr - down(image, lr_size, method)
     if (method, up_method) == ('box', 'nearest'):
         return image + up(difference, (height, width))
-    rows = _right_inverse(height, lr_size, method, up_method).to(difference)
-    columns = _right_inverse(width, lr_size, method, up_method).to(difference)
-    return image + rows @ difference @ columns.T
+    rows = _right_inverse(height, lr_size, method, up_method).to(image.device)
+    columns = _right_inverse(width, lr_size, method, up_method).to(image.device)
+    return image + (rows @ difference.double() @ columns.T).to(image.dtype)

@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from i2ilr_mm import compat
 
@@ -38,7 +40,8 @@ def test_a_real_mmcv_ext_is_left_alone(monkeypatch):
     'row, message',
     [
         ((('no-such-dist',), '>=1', 'no-such-dist==1.2'), 'no-such-dist is missing: pip install'),
-        ((('numpy',), '<1.0', 'numpy==0.9'), r'numpy \S+ is installed but.*numpy<1.0: pip.*==0.9'),
+        ((('torch',), '<1.0', 'torch==0.9'), r'torch \S+ is installed but.*torch<1.0: pip.*==0.9'),
+        ((('x', 'torch'), '<1', 'x==0.9'), r'needs x<1: pip uninstall -y torch && pip install x'),
     ],
 )
 def test_preflight_names_the_pin(row, message):
@@ -54,9 +57,19 @@ def test_preflight_lists_every_problem_and_takes_alternatives():
 
 
 def test_pins_are_those_of_the_constraints_file(root):
-    pins = (root / 'requirements/constraints.txt').read_text().lower().split()
-    for _, _, pin in compat.REQUIREMENTS:
-        assert pin.removeprefix('--no-deps ').lower() in pins
+    text = (root / 'requirements/constraints.txt').read_text().lower()
+    lines = [Requirement(line) for line in text.splitlines() if not line.startswith('#')]
+    for version in ('3.10', '3.12'):
+        pins = {
+            canonicalize_name(line.name): str(line.specifier)
+            for line in lines
+            if line.marker is None or line.marker.evaluate(dict(python_version=version))
+        }
+        for names, _, pin in compat.REQUIREMENTS:
+            name, number = pin.removeprefix('--no-deps ').split('==')
+            if version == '3.10':
+                number = compat.OLD_PINS.get(names[0], number)
+            assert pins[canonicalize_name(name)] == f'=={number}'
 
 
 def test_pins_are_what_is_accepted():
@@ -81,6 +94,25 @@ def test_mmengine_reads_checkpoints_the_same_way(tmp_path):
     torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
     with pytest.raises(ValueError, match='never loaded'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'hostile.pth'))
+
+
+def test_remote_checkpoints_are_refused():
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    for scheme in ('https://host/a.pth', 'openmmlab://a', 's3://a'):
+        with pytest.raises(ValueError, match=r'fetch checkpoints yourself'):
+            CheckpointLoader.load_checkpoint(scheme)
+
+
+def test_mmcv_twice_is_reported(monkeypatch):
+    installed = compat._installed
+    monkeypatch.setattr(
+        compat,
+        '_installed',
+        lambda names: ('mmcv', '2.1.0') if 'mmcv' in names else installed(names),
+    )
+    with pytest.raises(ImportError, match=r'both installed.*pip uninstall -y mmcv-lite mmcv'):
+        compat.check_environment()
 
 
 def test_versions_come_from_metadata():

@@ -20,11 +20,11 @@ def nested(node, name):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_options_reach_everything(root, name):
-    options = dict(data_root='my/folder', img_size=64, lr_size=16)
+    options = dict(data_root='my/folder', img_size=64, lr_size=16, lr_method='bicubic', fit='crop')
     cfg = load_config(root / f'configs/{name}.py', options)
     for key, value in options.items():
         found = list(nested(cfg._cfg_dict, key))
-        assert len(found) >= 5
+        assert len(found) >= 4
         assert set(found) == {value}
 
 
@@ -63,12 +63,12 @@ def test_dotted_options_win(root):
         {
             'data_root': 'a',
             'val_dataloader.dataset.data_root': 'b',
-            'val_evaluator.0.method': 'box',
+            'val_evaluator.0.lr_method': 'bicubic',
         },
     )
     assert cfg.train_dataloader.dataset.data_root == 'a'
     assert cfg.val_dataloader.dataset.data_root == 'b'
-    assert cfg.val_evaluator[0].method == 'box'
+    assert cfg.val_evaluator[0].lr_method == 'bicubic'
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,8 @@ def test_dotted_options_win(root):
     [
         ({'imgsize': 64}, "'imgsize' is not in the config.*img_size"),
         ({'model.generatr.max_channels': 8}, "no 'generatr'"),
+        ({'train_pipeline.2.flip_ratio': 0.0}, "no 'train_pipeline'"),
+        ({'model.autocast.dtype': 1}, "has None where 'dtype'"),
         ({'img_size': 100}, 'img_size=100 with lr_size=8'),
         ({'img_size': '64px'}, "'64px'"),
         ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),

@@ -55,7 +55,15 @@ def test_projection_meets_the_target(method, up_method, height, width):
     x, y = image(2, 3, height, width), image(2, 3, 8, 8).flip(0)
     projected = ops.project(x, y, method, up_method)
     worst = (ops.down(projected, 8, method) - y).abs().max()
-    assert worst <= (1e-6 if (method, up_method) == ('box', 'nearest') else 1e-5)
+    assert worst <= 1e-6
+
+
+@pytest.mark.parametrize('size, lr_size', [(256, 8), (512, 4), (1024, 8)])
+@pytest.mark.parametrize('up_method', ops.UP_METHODS)
+def test_projection_is_exact_at_large_cells_too(size, lr_size, up_method):
+    x, y = image(1, 3, size, size), image(1, 3, lr_size, lr_size).flip(0)
+    projected = ops.project(x, y, 'box', up_method)
+    assert (ops.down(projected, lr_size) - y).abs().max() <= 1e-6
 
 
 def test_projection_keeps_what_the_target_cannot_see():

@@ -48,18 +48,16 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and results')
     parser.add_argument(
         '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        choices=['none', 'pytorch', 'slurm'],
         default='none',
         help='how the processes of a multi-GPU run were started',
     )
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Call ``main``; what the user can mend is one line on stderr and exit code 1."""
     if ROOT not in sys.path:
         sys.path.insert(0, ROOT)  # works from a checkout that is not installed
-    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
         main(args)
     except (ImportError, FileNotFoundError, FileExistsError, ValueError) as error:

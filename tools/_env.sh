@@ -4,11 +4,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 ROOT=$PWD
 
 find_python() {
-    if [ -n "${PYTHON:-}" ]; then
-        echo "$PYTHON"
-        return
-    fi
-    for candidate in python3 python3.12 python3.11 python3.10; do
+    for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
         if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
             2>/dev/null; then
             echo "$candidate"

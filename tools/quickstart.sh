@@ -8,20 +8,22 @@ export PYTHONWARNINGS=ignore
 
 CONFIG=configs/i2ilr_heads64.py
 WORK=work_dirs/quickstart
-ITERS=${ITERS:-1500}
-CHECKPOINT=$WORK/iter_$ITERS.pth
+ITERS=${ITERS:-2000}
 mkdir -p "$WORK"
 
-if [ -f "$CHECKPOINT" ]; then
-    echo "training: $CHECKPOINT is there, skipped"
+last_checkpoint() { cat "$WORK/last_checkpoint" 2>/dev/null || true; }
+iterations_done() { last_checkpoint | sed -n 's/.*iter_\([0-9]*\)\.pth$/\1/p'; }
+
+if [ "$(iterations_done || true)" ] && [ "$(iterations_done)" -ge "$ITERS" ]; then
+    echo "training: $(last_checkpoint) is there, skipped"
 else
     echo "training: $ITERS iterations of $CONFIG, log in $WORK/train.log"
-    # Only the lines of progress are shown; everything is in the log.
     python tools/train.py "$CONFIG" --work-dir "$WORK" --resume \
         --cfg-options train_cfg.max_iters="$ITERS" train_cfg.val_interval="$ITERS" \
         >"$WORK/train.log" 2>&1 &
     TRAINER=$!
     trap 'kill $TRAINER 2>/dev/null || true' EXIT
+    # Only the lines of progress are shown; everything is in the log.
     tail --pid="$TRAINER" -n +1 -f "$WORK/train.log" 2>/dev/null |
         sed -un 's/.*Iter(train) \[\( *[0-9]*\/[0-9]*\)\].*\(eta: [0-9:]*\).*\(lr_error: [0-9.]*\).*/  iteration \1  \2  \3 grey levels/p' || true
     trap - EXIT
@@ -31,29 +33,32 @@ else
         exit 1
     fi
 fi
+CHECKPOINT=$(last_checkpoint)
 
-score() { # NAME CHECKPOINT [OPTIONS...]
-    local out=$WORK/$1.json
-    if [ -f "$out" ] && [ -f "$WORK/samples.png" ] && [ ! "$CHECKPOINT" -nt "$out" ]; then
-        echo "scores: $out is there, skipped"
-    else
-        echo "scoring: $2"
-        python tools/test.py "$CONFIG" "$2" --work-dir "$WORK/test" --out "$out" "${@:3}" \
-            >"$WORK/test.log" 2>&1 || { tail -n 3 "$WORK/test.log" >&2; exit 1; }
-    fi
+score() { # CHECKPOINT OUT [OPTIONS...]
+    echo "scoring: $1"
+    python tools/test.py "$CONFIG" "$1" --work-dir "$WORK/test" --out "$2" "${@:3}" \
+        >"$WORK/test.log" 2>&1 && return
+    tail -n 3 "$WORK/test.log" >&2
+    exit 1
 }
-score before untrained
-score after "$CHECKPOINT" --samples "$WORK/samples.png"
+BEFORE=$WORK/before.json AFTER=$WORK/after.json
+if [ -f "$BEFORE" ]; then echo "scores: $BEFORE is there, skipped"; else score untrained "$BEFORE"; fi
+if [ -f "$WORK/samples.png" ] && [ "$AFTER" -nt "$CHECKPOINT" ]; then
+    echo "scores: $AFTER is there, skipped"
+else
+    score "$CHECKPOINT" "$AFTER" --samples "$WORK/samples.png"
+fi
 
 echo
-python tools/show_scores.py "untrained=$WORK/before.json" "trained=$WORK/after.json"
+python tools/show_scores.py untrained="$BEFORE" "trained=$AFTER"
 cat <<END
 
 Look at $WORK/samples.png: source | LR target | result | result downscaled.
 (The heads are renderings, not photographs.)
 
 What to try next:
-  train longer      python tools/train.py $CONFIG --work-dir $WORK --resume --cfg-options train_cfg.max_iters=8000
+  train longer      ITERS=8000 bash tools/quickstart.sh
   your own folder   python tools/train.py $CONFIG --work-dir work_dirs/mine --cfg-options data_root=my/folder
   the full model    configs/i2ilr_celebahq.py, configs/i2ilr_afhq.py; see README.md
 (use .venv/bin/python, or: source .venv/bin/activate)

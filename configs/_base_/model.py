@@ -8,6 +8,7 @@ model = dict(
     r1_loss=dict(type='R1Penalty', gamma=10.0, mode='standard'),
     cycle_loss=dict(type='L1Loss', loss_weight=1.0),
     lr_loss=dict(type='LRConsistencyLoss', loss_weight=0.1, norm='l1', margin=0.0),
+    lr_method='box',
     ema_decay=0.999,
     autocast=None,
 )

@@ -1,17 +1,20 @@
 # Pictures in, pairs out. Root and sizes are set by the config; transforms take the dataset's sizes.
+lr_method = 'box'
+fit = 'stretch'
+
 train_pipeline = [
     dict(type='LoadPicture', key='img'),
-    dict(type='ResizePicture', key='img'),
+    dict(type='ResizePicture', key='img', fit=fit),
     dict(type='Flip', keys=['img'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='DownscaleLR', key='img'),
+    dict(type='DownscaleLR', key='img', lr_method=lr_method),
     dict(type='PackInputs', keys=['img', 'lr']),
 ]
 pair_pipeline = [
     dict(type='LoadPicture', key='img'),
-    dict(type='ResizePicture', key='img'),
+    dict(type='ResizePicture', key='img', fit=fit),
     dict(type='LoadPicture', key='target'),
-    dict(type='ResizePicture', key='target'),
-    dict(type='DownscaleLR', key='target'),
+    dict(type='ResizePicture', key='target', fit=fit),
+    dict(type='DownscaleLR', key='target', lr_method=lr_method),
     dict(type='PackInputs', keys=['img', 'lr']),
 ]
 
@@ -53,11 +56,14 @@ test_dataloader = dict(
 )
 
 # During training the scores that need no download; FID in tools/test.py.
-val_evaluator = [dict(type='LRConsistency'), dict(type='FDLite0')]
+val_evaluator = [dict(type='LRConsistency', lr_method=lr_method), dict(type='FDLite0')]
 test_evaluator = [
-    dict(type='LRConsistency'),
+    dict(type='LRConsistency', lr_method=lr_method),
     dict(type='I2ILRFID', inception_style='StyleGAN', inception_path=None),
     dict(type='FDLite0'),
 ]
 val_cfg = dict(type='MultiValLoop')
 test_cfg = dict(type='MultiTestLoop')
+
+# Only the loaders are read; an option for these would change nothing.
+del train_pipeline, pair_pipeline

@@ -7,6 +7,7 @@ names can be printed, stored and given to worker processes, which open archives 
 import io
 import os
 import zipfile
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib.resources import files
 
@@ -117,8 +118,9 @@ def read_picture(path: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(read_bytes(path))) as image:
-            image.load()
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+            upright = ImageOps.exif_transpose(image)
+            upright.format = image.format  # which the transposition forgets
+            return np.array(_to_rgb(upright))
     except UnidentifiedImageError as error:
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
     except PictureError:
@@ -140,7 +142,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _from_deep(image: Image.Image) -> Image.Image:
     """16-bit greyscale to 8 bits; Pillow's own conversion would clip instead of scale."""
     values = np.asarray(image, dtype=np.float64)
-    if image.mode == 'F' or values.min() < 0 or values.max() > 65535:
+    sixteen_bit = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
+    if not sixteen_bit or values.min() < 0 or values.max() > 65535:
         raise ValueError(f"its pixels ('{image.mode}') are neither 8-bit nor 16-bit integers")
     return Image.fromarray((values / 257).round().astype(np.uint8))
 
@@ -152,10 +155,13 @@ def picture_size(path: str) -> tuple[int, int]:
         PictureError: If the file is missing, empty or no picture.
     """
     try:
-        with Image.open(io.BytesIO(read_bytes(path)) if '::' in path else path) as image:
+        archive, separator, member = path.partition('::')
+        # A member's header is read without unpacking the rest of it.
+        opened = _archive(archive, os.getpid()).open(member) if separator else nullcontext(path)
+        with opened as file, Image.open(file) as image:
             return image.size
     except UnidentifiedImageError as error:
         read_bytes(path)  # an empty file says so
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
         raise PictureError(f"'{path}' cannot be read: {error}") from error

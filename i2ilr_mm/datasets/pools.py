@@ -6,10 +6,12 @@ import os
 import zlib
 from typing import Any
 
+import torch
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
+from torch import Tensor
 
 from .pictures import PictureError, list_pictures, picture_path, picture_size, resolve_root
 
@@ -24,13 +26,25 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
 
     With split folders (train, val, test) the split is that folder; val and test stand in for each
     other. Without any, the split is made by name: about one picture in ten is held out for val and
-    test, always the same ones.
+    test, always the same ones. One folder around everything, as zips often have it, is looked into.
+
+    Raises:
+        PictureError: If there are split folders, but deeper down.
     """
-    if not any(name.split('/')[0] in SPLITS for name in names):
+    tops = {name.split('/')[0] for name in names}
+    around = f'{tops.pop()}/' if len(tops) == 1 and not tops & {*SPLITS, *names} else ''
+    inner = {name: name.removeprefix(around) for name in names}
+    if not any(name.split('/')[0] in SPLITS for name in inner.values()):
+        deep = [n for n in names if set(n.split('/')[:-1]) & set(SPLITS)]
+        if deep:
+            raise PictureError(
+                f"'{deep[0]}' lies in a train, val or test folder that is not at the top of the "
+                f'data root: give the folder that holds train and val as data_root'
+            )
         held_out = _held_out(names)
         return {n: n for n in names if (n in held_out) == (split != 'train')}
     for folder in (split, *(('val', 'test') if split != 'train' else ())):
-        chosen = {n: n.partition('/')[2] for n in names if n.startswith(folder + '/')}
+        chosen = {n: i.partition('/')[2] for n, i in inner.items() if i.startswith(folder + '/')}
         if chosen:
             return chosen
     return {}
@@ -206,8 +220,8 @@ class PairedPool(ImagePool):
         n_targets: Targets per source.
         pairing: 'any', 'same_class' or 'cross_class', by the class sub-folders.
         pair_seed: Seed of the choice; the choice depends on it and on the names alone.
-        pair_file: JSON file of the choice: read where it exists, else written. None keeps the
-            choice in memory.
+        pair_file: JSON file of the choice: read where it exists (and refused if it was made with
+            other settings), else written. None keeps the choice in memory.
 
     Raises:
         ValueError: If the pairing cannot be made, or the pair file names other pictures.
@@ -249,13 +263,20 @@ class PairedPool(ImagePool):
         targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)
         if self.pair_file and is_main_process():
             pairs = {names[i]: [names[j] for j in chosen] for i, chosen in enumerate(targets)}
-            write_json(self.pair_file, dict(pairs=pairs))
+            write_json(self.pair_file, dict(**self.choice(), pairs=pairs))
         return targets
 
     def _read_pairs(self, path: str) -> list[list[int]]:
         index = {picture['name']: i for i, picture in enumerate(self.pictures)}
         with open(path, encoding='utf-8') as file:
-            pairs = json.load(file)['pairs']
+            stored = json.load(file)
+        made_by = {name: stored.get(name) for name in self.choice()}
+        if made_by != self.choice():
+            raise ValueError(
+                f"pair file '{path}' was made with {made_by}, and the config asks for "
+                f'{self.choice()}: use those settings, or delete the file to choose pairs anew'
+            )
+        pairs = stored['pairs']
         unknown = {n for s, ts in pairs.items() for n in (s, *ts)} - index.keys()
         if unknown or pairs.keys() != index.keys():
             first = min(unknown or index.keys() - pairs.keys())
@@ -264,6 +285,10 @@ class PairedPool(ImagePool):
                 f"'{first}' is only in one of them; delete the file to choose pairs anew"
             )
         return [[index[target] for target in pairs[p['name']]] for p in self.pictures]
+
+    def choice(self) -> dict[str, Any]:
+        """The settings that the choice of targets depends on."""
+        return dict(n_targets=self.n_targets, pairing=self.pairing, pair_seed=self.pair_seed)
 
     def pairs(self) -> dict[str, list[str]]:
         """The names of the targets of every source."""
@@ -276,6 +301,14 @@ class PairedPool(ImagePool):
     def real_pictures(self) -> list[str]:
         """Every picture of the pool once; the real side of distribution scores."""
         return [picture['img_path'] for picture in self.pictures]
+
+    def real_image(self, path: str) -> Tensor:
+        """One of them, (3, H, W) uint8, by the same transforms as the sources."""
+        results = dict(img_path=path, img_size=self.img_size, lr_size=self.lr_size)
+        for transform in self.pipeline.transforms:
+            if getattr(transform, 'key', None) == 'img':
+                results = transform(results)
+        return torch.from_numpy(results['img']).permute(2, 0, 1)
 
     def __repr__(self) -> str:
         return (

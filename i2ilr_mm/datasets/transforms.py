@@ -83,53 +83,56 @@ class DownscaleLR(BaseTransform):
     Args:
         lr_size: Side s; None takes the dataset's.
         key: 'img' in training, 'target' for pairs.
-        method: 'box' or 'bicubic', see :func:`i2ilr_mm.lr.down`; the model's ``lr_loss`` must use
-            the same.
+        lr_method: 'box' or 'bicubic', see :func:`i2ilr_mm.lr.down`.
 
     Raises:
         ValueError: If the method is unknown or the picture's size is no multiple of ``lr_size``.
     """
 
-    def __init__(self, lr_size: int | None = None, key: str = 'img', method: str = 'box') -> None:
-        check_choice('method', method, DOWN_METHODS)
-        self.lr_size, self.key, self.method = lr_size, key, method
+    def __init__(
+        self, lr_size: int | None = None, key: str = 'img', lr_method: str = 'box'
+    ) -> None:
+        check_choice('lr_method', lr_method, DOWN_METHODS)
+        self.lr_size, self.key, self.lr_method = lr_size, key, lr_method
 
     def transform(self, results: dict) -> dict:
-        results['lr'] = shrink(results[self.key], self.lr_size or results['lr_size'], self.method)
+        size = self.lr_size or results['lr_size']
+        results['lr'] = shrink(results[self.key], size, self.lr_method)
         return results
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r}, '
-            f'method={self.method!r})'
+            f'lr_method={self.lr_method!r})'
         )
 
 
 @TRANSFORMS.register_module()
 class LoadLR(BaseTransform):
-    """Read a given LR picture at ``lr_path`` into ``lr``, (3, s, s) float32 in [-1, 1].
+    """Read a given LR picture at ``<key>_path`` into ``lr``, (3, s, s) float32 in [-1, 1].
 
     Args:
-        lr_size: Side s that the model expects; the file must have exactly this size.
+        lr_size: Side s, which the file must have exactly; None takes the dataset's.
+        key: 'target' for pairs whose targets exist only small.
 
     Raises:
         PictureError: If the picture cannot be read or has another size; names it.
     """
 
-    def __init__(self, lr_size: int) -> None:
-        self.lr_size = lr_size
+    def __init__(self, lr_size: int | None = None, key: str = 'target') -> None:
+        self.lr_size, self.key = lr_size, key
 
     def transform(self, results: dict) -> dict:
-        picture = read_picture(results['lr_path'])
+        path, size = results[f'{self.key}_path'], self.lr_size or results['lr_size']
+        picture = read_picture(path)
         height, width = picture.shape[:2]
-        if (height, width) != (self.lr_size, self.lr_size):
+        if (height, width) != (size, size):
             raise PictureError(
-                f"LR picture '{results['lr_path']}' is {width} x {height} and the model expects "
-                f'{self.lr_size} x {self.lr_size}: give a picture of that size, or use '
-                f'DownscaleLR to shrink a larger one'
+                f"LR picture '{path}' is {width} x {height} and the model expects {size} x {size}: "
+                f'give a picture of that size, or use DownscaleLR to shrink a larger one'
             )
-        results['lr'] = shrink(picture, self.lr_size, 'box')
+        results['lr'] = shrink(picture, size, 'box')
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(lr_size={self.lr_size})'
+        return f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r})'

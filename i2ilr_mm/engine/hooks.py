@@ -12,6 +12,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from ..evaluation.grid import sample_grid
+from ..inference.model import check_state
 from ..models.i2ilr import unwrap
 
 
@@ -33,8 +34,8 @@ class PlainCheckpointHook(CheckpointHook):
     """MMEngine's checkpoint hook, writing files that hold tensors and plain data only.
 
     MMEngine keeps its log as HistoryBuffer objects and NumPy scalars, which
-    ``torch.load(weights_only=True)`` refuses. Here histories become tensors in the file, and objects
-    again on loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
+    ``torch.load(weights_only=True)`` refuses. Here histories become tensors in the file, and
+    objects again on loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -42,6 +43,14 @@ class PlainCheckpointHook(CheckpointHook):
             checkpoint[part] = plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check that the file fits, which MMEngine does not, and make the histories anew."""
+        path = runner._load_from or runner.work_dir
+        check_state(unwrap(runner.model), checkpoint.get('state_dict', {}), path)
+        if runner._resume and not {'optimizer', 'message_hub'} <= checkpoint.keys():
+            raise ValueError(
+                f"'{path}' holds weights only and cannot be resumed: start a new run from it with "
+                f'--cfg-options load_from={path}'
+            )
         scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
         for name, log in scalars.items():
             if isinstance(log, torch.Tensor):

@@ -12,7 +12,7 @@ from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool, write_json
 from ..evaluation.grid import sample_grid
 from ..evaluation.metrics import collect_reports, report_dict, report_table
-from ..inference.model import load_checkpoint
+from ..inference.model import load_state, read_checkpoint
 from ..lr import down
 from ..models.i2ilr import I2ILR, unwrap
 
@@ -47,6 +47,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     elif last is None:
         print_log(f"--resume: no checkpoint in '{cfg.work_dir}' yet, starting anew", 'current')
         return
+    else:
+        cfg.load_from = None  # MMEngine would prefer it to the work dir's last checkpoint
     cfg.resume = True
 
 
@@ -63,6 +65,7 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         FileNotFoundError: If the data root does not exist.
+        ValueError: If a part of the config is unknown or takes no such option.
     """
     if 'data_root' in cfg:
         resolve_root(cfg.data_root)
@@ -70,7 +73,10 @@ def build_runner(cfg: Config) -> Runner:
         # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg.device_ids = None
-    return Runner.from_cfg(cfg)
+    try:
+        return Runner.from_cfg(cfg)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'the config cannot be built: {error}') from error
 
 
 def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) -> None:
@@ -86,10 +92,11 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
         FileNotFoundError: If data, checkpoint or a weight file is missing.
         ValueError: If the checkpoint does not fit the config.
     """
+    state = None if checkpoint == 'untrained' else read_checkpoint(checkpoint)
     runner = build_runner(cfg)
     model = unwrap(runner.model)
-    if checkpoint != 'untrained':
-        load_checkpoint(model, checkpoint)
+    if state is not None:
+        load_state(model, state, checkpoint)
     runner.test()
     if not is_main_process():
         return
@@ -101,14 +108,16 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
         dict(
             checkpoint=checkpoint,
             config=cfg.filename and os.path.basename(cfg.filename),
-            data=f'{cfg.data_root} ({dataset.split}), {cfg.img_size} px, LR {cfg.lr_size}',
+            data=f'{dataset.data_root} ({dataset.split})',
+            img_size=dataset.img_size,
+            lr_size=dataset.lr_size,
             weights='EMA',
             scores=report_dict(scores),
         ),
     )
     pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
-    write_json(pairs_file, dict(pairs=dataset.pairs()))
-    print(f'\n{checkpoint} (EMA weights) on {cfg.data_root}\n\n{report_table(scores)}\n')
+    write_json(pairs_file, dict(**dataset.choice(), pairs=dataset.pairs()))
+    print(f'\n{checkpoint} (EMA weights) on {dataset.data_root}\n\n{report_table(scores)}\n')
     print(f'scores: {out}\npairs:  {pairs_file}')
     if samples:
         draw_samples(model, dataset, samples)

@@ -96,19 +96,19 @@ class LRConsistency(PairScores):
     :func:`i2ilr_mm.evaluation.scores.lr_scores`.
 
     Args:
-        method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
     """
 
-    def __init__(self, method: str = 'box', collect_device: str = 'cpu') -> None:
-        super().__init__(fake_nums=-1, sample_model='ema', collect_device=collect_device)
-        self.method = method
+    def __init__(self, lr_method: str = 'box') -> None:
+        super().__init__(fake_nums=-1, sample_model='ema')
+        self.lr_method = lr_method
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep shrunk result and target of each pair, in grey levels."""
         for sample in data_samples:
             lr = sample['lr'].float().cpu()
             fake = sample['fake_img'].float().cpu()
-            shrunk = down(fake[None], lr.shape[-1], self.method)[0]
+            shrunk = down(fake[None], lr.shape[-1], self.lr_method)[0]
             self.rows[sample['sample_idx']] = torch.stack([shrunk, (lr + 1) * GREY_LEVELS])
 
     def score(self, rows: Tensor) -> list[Score]:
@@ -149,14 +149,12 @@ class I2ILRFID(PairScores, TransFID):
         inception_style: str = 'StyleGAN',
         inception_path: str | None = None,
         cache_dir: str | None = os.path.join(WEIGHTS_DIR, 'features'),
-        collect_device: str = 'cpu',
     ) -> None:
         super().__init__(
             fake_nums=fake_nums,
             real_nums=real_nums,
             inception_style=inception_style,
             inception_path=inception_path,
-            collect_device=collect_device,
         )
         self.cache_dir = cache_dir
         self.real_features: Tensor | None = None
@@ -202,7 +200,7 @@ class I2ILRFID(PairScores, TransFID):
         rows: dict[int, Tensor] = {}
         for start in range(0, len(mine), batch_size):
             chunk = mine[start : start + batch_size]
-            images = torch.stack([self._real_image(dataset, pictures[i]) for i in chunk])
+            images = torch.stack([dataset.real_image(pictures[i]) for i in chunk])
             rows.update(zip(chunk, self.forward_inception(images)))
         features = torch.stack(list(gather_by_index(rows).values()))
         if path and is_main_process():
@@ -210,12 +208,6 @@ class I2ILRFID(PairScores, TransFID):
             torch.save(features, f'{path}.{os.getpid()}.partial')
             os.replace(f'{path}.{os.getpid()}.partial', path)
         return features
-
-    @staticmethod
-    def _real_image(dataset: Any, path: str) -> Tensor:
-        """A real picture as the sources are read: (3, H, W) uint8."""
-        sizes = dict(img_size=dataset.img_size, lr_size=dataset.lr_size)
-        return dataset.pipeline(dict(img_path=path, target_path=path, **sizes))['inputs']['img']
 
     def _cache_path(self, dataset: Any, pictures: list[str]) -> str | None:
         """A file name made of all that the features depend on: contents, pipeline, network."""
@@ -270,13 +262,11 @@ class FDLite0(I2ILRFID):
         fake_nums: int = -1,
         real_nums: int = -1,
         cache_dir: str | None = os.path.join(WEIGHTS_DIR, 'features'),
-        collect_device: str = 'cpu',
     ) -> None:
         super().__init__(
             fake_nums=fake_nums,
             real_nums=real_nums,
             cache_dir=cache_dir,
-            collect_device=collect_device,
         )
 
     def _load_inception(self, style: str, path: str | None) -> tuple[FeatureNetwork, str]:

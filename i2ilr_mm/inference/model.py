@@ -41,17 +41,18 @@ def init_model(
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
-        load_checkpoint(model, os.fspath(checkpoint))
+        path = os.fspath(checkpoint)
+        load_state(model, read_checkpoint(path), path)
     model.cfg = cfg
     return model.to(device).eval()
 
 
-def load_checkpoint(model: I2ILR, path: str) -> None:
-    """Load every weight of a checkpoint; nothing may be missing, left over or of another shape.
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read the state dict of one of our checkpoints.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read or does not fit.
+        ValueError: If it cannot be read or is no checkpoint of ours.
     """
     checkpoint = load_weights_only(path, map_location='cpu')
     state = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
@@ -63,6 +64,25 @@ def load_checkpoint(model: I2ILR, path: str) -> None:
                 'tools/convert_reference_checkpoint.py'
             )
         raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
+    return state
+
+
+def load_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
+    """Load every weight; nothing may be missing, left over or of another shape.
+
+    Raises:
+        ValueError: If the state dict, read from ``path``, does not fit.
+    """
+    check_state(model, state, path)
+    load_state_dict(model, state, strict=True)  # MMEngine's: it looks inside wrappers
+
+
+def check_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
+    """Compare names and shapes of a state dict with the model's.
+
+    Raises:
+        ValueError: If they differ; names the first entries.
+    """
     expected = model.state_dict()
     wrong = [
         name
@@ -75,4 +95,3 @@ def load_checkpoint(model: I2ILR, path: str) -> None:
             f'entries differ, first {", ".join(wrong[:3])}; use the config (and the img_size, '
             f'lr_size and widths) that it was trained with'
         )
-    load_state_dict(model, state, strict=True)  # MMEngine's: it looks inside wrappers

@@ -39,8 +39,8 @@ def _discriminator_rules(state: dict[str, Tensor]) -> list[tuple[str, str]]:
     """Rules for one discriminator: main.i and last_block.i count on from different places."""
     main = [int(m[1]) for m in (re.match(r'main\.(\d+)\.', name) for name in state) if m]
     last = [int(m[1]) for m in (re.match(r'last_block\.(\d+)\.', name) for name in state) if m]
-    if not main or not last:
-        raise ValueError("'Dis' has no layers named main.* and last_block.*")
+    if not main or not last or set(main) != set(range(max(main) + 1)) or max(last) > len(state):
+        raise ValueError("'Dis' has no layers named main.0, main.1, ... and last_block.*")
     # last_block: conditional block, further blocks, LReLU, 4x4 conv, LReLU, 1x1 conv.
     end = max(last)
     return [
@@ -71,8 +71,11 @@ def _part(checkpoint: Any, key: str) -> dict[str, Tensor]:
             f"a checkpoint of the published code holds the state dicts 'Gen', 'Dis' and "
             f"'AverageG'; '{key}' is not among what this file holds: {found[:200]}"
         )
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"'{key}' holds entries that are no tensors; it is no state dict")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise ValueError(f"'{key}' holds entries that are no named tensors; it is no state dict")
+    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"'{key}' holds values that are not finite, in {broken[0]}")
     return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
@@ -113,9 +116,11 @@ def _sizes(renamed: dict[str, dict[str, Tensor]]) -> dict[str, int]:
         first = discriminator['from_rgb.weight_orig'].shape[0]
         steps = len({n.split('.')[1] for n in discriminator if n.startswith('blocks.')})
         widest = generator['decoder.0.conv1.weight_orig'].shape[1]
+        img_size = 2**14 // first  # the published width is 2^14 / H
     except KeyError as error:
         raise ValueError(f'the checkpoint lacks the layer {error}') from error
-    img_size = 2**14 // first  # the published width is 2^14 / H
+    except (IndexError, ZeroDivisionError) as error:
+        raise ValueError('the first layers of the checkpoint have impossible shapes') from error
     return dict(
         img_size=img_size, lr_size=img_size // 2**steps, base_channels=base, max_channels=widest
     )

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from ..lr import GREY_LEVELS, down, residual, to_uint8
+from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down, residual, to_uint8
 from .layers import power_iteration
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
@@ -47,6 +47,7 @@ class I2ILR(BaseModel):
         cycle_loss: Config of the loss between a and a'.
         lr_loss: Config of the loss between down(fake) and its LR target; None leaves it out, as
             the published method does.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
         ema_decay: Decay of the moving average once it is warm. It grows as
             min(ema_decay, (1 + t) / (10 + t)) over the updates t, so that short runs are not
             scored on a stale copy.
@@ -65,6 +66,7 @@ class I2ILR(BaseModel):
         r1_loss: dict | None = None,
         cycle_loss: dict | None = None,
         lr_loss: dict | None = None,
+        lr_method: str = 'box',
         ema_decay: float = 0.999,
         autocast: str | None = None,
     ) -> None:
@@ -82,10 +84,13 @@ class I2ILR(BaseModel):
         self.gan_loss = MODELS.build(gan_loss or dict(type='SoftplusGANLoss'))
         self.r1_loss = MODELS.build(r1_loss or dict(type='R1Penalty'))
         self.cycle_loss = MODELS.build(cycle_loss or dict(type='L1Loss', loss_weight=1.0))
-        self.lr_loss = MODELS.build(lr_loss) if lr_loss else None
+        check_choice('lr_method', lr_method, DOWN_METHODS)
+        self.lr_method = lr_method
+        self.lr_loss = None
+        if lr_loss:
+            self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
         if getattr(self.lr_loss, 'reduction', 'mean') == 'none':
             raise ValueError("lr_loss has reduction='none'; a training loss needs 'mean' or 'sum'")
-        self.lr_method = getattr(self.lr_loss, 'method', 'box')
         self.ema_decay = ema_decay
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None

@@ -62,8 +62,9 @@ def test_16_bit_is_scaled_not_clipped(tmp_path):
     check(tmp_path / 'a.png', np.repeat((values / 257)[..., None], 3, 2), tolerance=1)
 
 
-def test_float_pictures_are_refused(tmp_path):
-    Image.fromarray(np.random.rand(8, 8).astype(np.float32)).save(tmp_path / 'a.tiff')
+@pytest.mark.parametrize('dtype', [np.float32, np.int32])
+def test_other_depths_are_refused(tmp_path, dtype):
+    Image.fromarray(np.full((8, 8), 200, dtype)).save(tmp_path / 'a.tiff')
     with pytest.raises(PictureError, match='a.tiff.*8-bit nor 16-bit'):
         read_picture(str(tmp_path / 'a.tiff'))
 
@@ -118,6 +119,8 @@ def test_zip_gives_the_same_as_the_folder(tmp_path, colours):
         assert list_pictures(root) == names
         check(picture_path(root, names[0]), colours)
         assert picture_size(picture_path(root, names[1])) == (24, 20)
+        with pytest.raises(PictureError, match=r'gone'):
+            picture_size(picture_path(root, 'gone.png'))
     with pytest.raises(PictureError, match='set.zip::gone.png'):
         read_picture(f'{archive}::gone.png')
 

@@ -45,6 +45,14 @@ def test_a_root_without_splits_is_split_by_name():
     assert len(split_names(names[:5], 'val')) == 2
 
 
+def test_one_folder_around_everything_is_looked_into():
+    names = ['set/train/cat/a.png', 'set/train/b.png', 'set/val/c.png']
+    assert split_names(names, 'train') == {names[0]: 'cat/a.png', names[1]: 'b.png'}
+    assert split_names(names, 'test') == {names[2]: 'c.png'}
+    with pytest.raises(PictureError, match=r"'one/train/a.png'.*as data_root"):
+        split_names(['one/train/a.png', 'two/train/a.png'], 'train')
+
+
 def test_missing_split_says_what_is_expected(tmp_path):
     (tmp_path / 'train').mkdir()
     Image.new('RGB', (64, 64)).save(tmp_path / 'train/a.png')
@@ -135,13 +143,16 @@ def test_pair_file_is_written_then_read(heads, tmp_path):
     assert stored == first.pairs()
     name = next(iter(stored))
     stored[name] = list(reversed(stored[name]))
-    path.write_text(json.dumps(dict(pairs=stored)))
-    assert pairs(heads, n_targets=2, pair_seed=9, pair_file=str(path)).pairs() == stored
+    path.write_text(json.dumps(dict(first.choice(), pairs=stored)))
+    assert pairs(heads, n_targets=2, pair_file=str(path)).pairs() == stored
+    with pytest.raises(ValueError, match=r"pairs.json.*'pair_seed': 0.*'pair_seed': 9"):
+        pairs(heads, n_targets=2, pair_seed=9, pair_file=str(path))
 
 
 def test_pair_file_of_another_set_is_refused(heads, tmp_path):
     path = tmp_path / 'pairs.json'
-    path.write_text(json.dumps(dict(pairs={'other.jpg': ['x.jpg']})))
+    choice = dict(n_targets=1, pairing='any', pair_seed=0)
+    path.write_text(json.dumps(dict(choice, pairs={'other.jpg': ['x.jpg']})))
     with pytest.raises(ValueError, match='pairs.json.*does not belong'):
         pairs(heads, pair_file=str(path))
 

@@ -40,28 +40,29 @@ def test_resize_refuses_unknown_fits():
 @pytest.mark.parametrize('method', ['box', 'bicubic'])
 def test_downscale_is_the_operator_of_lr(method):
     picture = torch.from_numpy(PICTURE).permute(2, 0, 1)[None].float() / 127.5 - 1
-    lr = DownscaleLR(8, key='target', method=method)(dict(target=PICTURE))['lr']
+    lr = DownscaleLR(8, key='target', lr_method=method)(dict(target=PICTURE))['lr']
     assert lr.dtype == torch.float32
     assert torch.allclose(lr, down(picture, 8, method)[0], atol=1e-6)
-    assert torch.equal(DownscaleLR(method=method)(dict(img=PICTURE, lr_size=8))['lr'], lr)
+    assert torch.equal(DownscaleLR(lr_method=method)(dict(img=PICTURE, lr_size=8))['lr'], lr)
 
 
 def test_load_lr(tmp_path):
     picture = PICTURE[:8, :8]
     Image.fromarray(picture).save(tmp_path / 'lr.png')
-    lr = LoadLR(8)(dict(lr_path=str(tmp_path / 'lr.png')))['lr']
+    results = dict(target_path=str(tmp_path / 'lr.png'), lr_size=8)
+    lr = LoadLR()(results)['lr']
     expected = torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
     assert torch.allclose(lr, expected)
     with pytest.raises(PictureError, match='lr.png.* 8 x 8.*16 x 16.*DownscaleLR'):
-        LoadLR(16)(dict(lr_path=str(tmp_path / 'lr.png')))
+        LoadLR(16)(results)
 
 
 def test_default_pipelines(root, file):
     cfg = load_config(root / 'configs/i2ilr_heads64.py')
-    for name in ('train_pipeline', 'pair_pipeline'):
-        assert any(t['type'] == 'DownscaleLR' for t in cfg[name])
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert any(t['type'] == 'DownscaleLR' for t in loader.dataset.pipeline)
         results = dict(img_path=file, target_path=file, img_size=64, lr_size=8)
-        for transform in cfg[name]:
+        for transform in loader.dataset.pipeline:
             results = TRANSFORMS.build(transform)(results)
         assert results['inputs']['img'].shape == (3, 64, 64)
         assert results['inputs']['img'].dtype == torch.uint8
@@ -70,7 +71,8 @@ def test_default_pipelines(root, file):
 
 
 @pytest.mark.parametrize(
-    'transform', [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, method='bicubic'), LoadLR(5)]
+    'transform',
+    [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, lr_method='bicubic'), LoadLR(5)],
 )
 def test_reprs_tell_everything(transform):
     assert all(repr(v).strip("'") in repr(transform) for v in vars(transform).values())

@@ -1,8 +1,11 @@
 import io
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from torch import nn
 
 from i2ilr_mm.engine.hooks import PlainCheckpointHook
 
@@ -22,7 +25,18 @@ def test_checkpoints_become_plain_and_come_back():
     file.seek(0)
     loaded = torch.load(file, weights_only=True)
     assert loaded['meta'] == dict(score=1.5, shape=[1, 2], flag=True)
-    hook.after_load_checkpoint(None, loaded)
+    loaded.update(state_dict={}, optimizer={})
+    runner = SimpleNamespace(model=nn.Module(), _load_from='a.pth', _resume=True)
+    hook.after_load_checkpoint(runner, loaded)
     restored = loaded['message_hub']['log_scalars']['train/loss']
     assert isinstance(restored, HistoryBuffer)
     assert restored.data[0].tolist() == [1.0, 2.5] and restored.mean() == 1.75
+
+
+def test_checkpoints_that_do_not_fit_are_refused():
+    hook = PlainCheckpointHook(by_epoch=False)
+    runner = SimpleNamespace(model=nn.Linear(2, 3), _load_from='a.pth', _resume=True)
+    with pytest.raises(ValueError, match=r'a.pth.*does not fit.*weight'):
+        hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 4).state_dict()))
+    with pytest.raises(ValueError, match=r'a.pth.*weights only.*load_from=a.pth'):
+        hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 3).state_dict()))

@@ -22,9 +22,9 @@ def test_work_dir_order():
 
 
 def test_resume(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), resume=False, load_from=None))
+    cfg = Config(dict(work_dir=str(tmp_path), resume=False, load_from='pretrained.pth'))
     set_resume(cfg, 'auto')
-    assert not cfg.resume  # nothing to resume from
+    assert not cfg.resume and cfg.load_from == 'pretrained.pth'  # nothing to resume from
     (tmp_path / 'iter_2.pth').write_bytes(b'')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     with pytest.raises(FileExistsError, match=r'iter_2.pth.*--resume'):

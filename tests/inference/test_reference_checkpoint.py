@@ -41,7 +41,7 @@ def test_a_longer_discriminator_tail_keeps_its_order():
     names = [
         'main.0.conv.bias',
         'main.1.conv1.conv.bias',
-        'main.10.conv1x1.conv.weight_u',
+        'main.2.conv1x1.conv.weight_u',
         'last_block.0.conv1x1.conv.weight_orig',
         'last_block.1.conv2.conv.bias',
         'last_block.3.conv.bias',
@@ -51,12 +51,15 @@ def test_a_longer_discriminator_tail_keeps_its_order():
     assert list(_rename(state, _discriminator_rules(state))) == [
         'from_rgb.bias',
         'blocks.0.conv1.bias',
-        'blocks.9.shortcut.weight_u',
+        'blocks.1.shortcut.weight_u',
         'conditional.shortcut.weight_orig',
         'tail.0.conv2.bias',
         'conv.bias',
         'to_logits.bias',
     ]
+
+
+FIRST = 'main.0.conv.weight_orig'
 
 
 def without(part: str, name: str | None = None) -> dict:
@@ -68,9 +71,9 @@ def without(part: str, name: str | None = None) -> dict:
     return checkpoint
 
 
-def misshapen() -> dict:
+def changed(part: str, name: object, value: torch.Tensor) -> dict:
     checkpoint = golden.checkpoint()
-    checkpoint['AverageG']['to_rgb.0.weight'] = torch.zeros(7)
+    checkpoint[part][name] = value
     return checkpoint
 
 
@@ -83,7 +86,16 @@ def misshapen() -> dict:
         (lambda: {**golden.checkpoint(), 'Dis': dict(x=torch.ones(1))}, 'main'),
         (lambda: without('Gen', 'from_rgb.0.conv.bias'), "'Gen' does not fit.*from_rgb.bias"),
         (lambda: without('Gen', 'from_rgb.0.conv.weight_orig'), 'lacks the layer'),
-        (misshapen, r"'AverageG' does not fit.*to_rgb.norm.weight is \(7,\), expected \(64,\)"),
+        (lambda: changed('Dis', FIRST, torch.zeros(0, 3, 3, 3)), 'impossible shapes'),
+        (lambda: changed('Dis', FIRST, torch.tensor(1.0)), 'impossible shapes'),
+        (lambda: changed('Gen', 3, torch.zeros(1)), "'Gen' holds entries that are no named"),
+        (lambda: changed('Dis', 'main.3000000.bias', torch.zeros(1)), 'no layers named main.0'),
+        (lambda: changed('Dis', 'last_block.3000000.bias', torch.zeros(1)), 'no layers named'),
+        (lambda: changed('Gen', 'to_rgb.0.bias', torch.full((64,), torch.nan)), 'not finite'),
+        (
+            lambda: changed('AverageG', 'to_rgb.0.weight', torch.zeros(7)),
+            r"'AverageG' does not fit.*to_rgb.norm.weight is \(7,\), expected \(64,\)",
+        ),
     ],
 )
 def test_wrong_checkpoints_are_refused(make, message):

@@ -7,7 +7,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import golden
@@ -71,9 +70,11 @@ def trained(heads, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'convert_reference_checkpoint.py'])
 def test_help_is_instant(tool):
-    start = time.perf_counter()
-    assert 'usage' in python(tool, '--help').stdout
-    assert time.perf_counter() - start < 1.0
+    """By what it imports: a clock would measure the other tests on this machine."""
+    result = call(sys.executable, '-X', 'importtime', f'tools/{tool}', '--help')
+    assert 'usage' in result.stdout
+    for heavy in ('torch', 'numpy', 'mmengine'):
+        assert f' {heavy}\n' not in result.stdout
 
 
 def test_training_leaves_what_it_should(trained):
@@ -282,6 +283,7 @@ def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
         ([CONFIG, '--cfg-options', 'img_size=100'], 'img_size=100 with lr_size=8'),
         ([CONFIG, '--resume', 'none.pth'], "no checkpoint 'none.pth'"),
         ([CONFIG, '--cfg-options', 'oops'], 'KEY=VALUE'),
+        ([CONFIG, '--cfg-options', 'model.ema_decy=0.2'], "argument 'ema_decy'"),
     ],
 )
 def test_mistakes_get_one_clear_line(arguments, message, tmp_path):

@@ -82,17 +82,25 @@ def _names() -> dict[str, dict[str, str]]:
 NAMES = _names()
 
 
+# Sums of terms that cancel: in float32 they are off by up to 1e-5 of the largest norm, depending on
+# the order of summation. The reference values, float32 as well, lie that far from float64.
+CANCELLING = [
+    'from_rgb.bias',
+    'decoder.2.ms1.conv.bias',
+    'decoder.2.ms1.conv.weight_orig',
+    'decoder.2.ms2.conv.bias',
+    'decoder.3.ms2.conv.bias',
+]
+
+
 def check_gradients(network, part, expected):
     largest = max(expected.values())
     checked = 0
     for name, parameter in network.named_parameters():
         norm = expected[NAMES[part][name]]
-        # The absolute part is for gradients that are sums of cancelling terms (moment shortcuts,
-        # and biases before a normalisation): float32 rounds them by up to 1e-5 of the largest norm,
-        # and the reference values themselves lie that far from a float64 computation.
-        assert parameter.grad.norm().item() == pytest.approx(
-            norm, rel=TOLERANCE, abs=1e-5 * largest
-        )
+        rounding = 1e-5 * largest if name in CANCELLING else 0
+        expected_norm = pytest.approx(norm, rel=TOLERANCE, abs=rounding)
+        assert parameter.grad.norm().item() == expected_norm, name
         checked += 1
     assert checked == len(expected)
 

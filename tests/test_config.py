@@ -45,7 +45,7 @@ def test_published_recipe(root):
         assert (adam.type, adam.lr, tuple(adam.betas)) == ('Adam', rate, (0.0, 0.99))
     assert cfg.train_dataloader.batch_size == 8
     assert cfg.train_cfg.max_iters * 8 == 100 * 28_000
-    assert cfg.model.ema_decay == 0.999
+    assert cfg.model.ema_decay == 0.999 and not cfg.model.ema_warmup
     assert cfg.get('param_scheduler') is None
 
 

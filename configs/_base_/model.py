@@ -10,5 +10,6 @@ model = dict(
     lr_loss=dict(type='LRConsistencyLoss', loss_weight=0.1, norm='l1', margin=0.0),
     lr_method='box',
     ema_decay=0.999,
+    ema_warmup=True,
     autocast=None,
 )

@@ -30,7 +30,7 @@ class I2ILR(BaseModel):
     """Image-to-image translation with low-resolution conditioning (arXiv 2107.11262).
 
     A training batch holds B images, B even; the neighbours (2i, 2i + 1) form the pairs (a, b) of
-    the paper. With every image translated towards its neighbour and back, one batched call gives
+    the method. With every image translated towards its neighbour and back, one batched call gives
     ab and ba, a second one a' and b'.
 
     Attributes:
@@ -48,9 +48,9 @@ class I2ILR(BaseModel):
         lr_loss: Config of the loss between down(fake) and its LR target; None leaves it out, as
             the published method does.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
-        ema_decay: Decay of the moving average once it is warm. It grows as
-            min(ema_decay, (1 + t) / (10 + t)) over the updates t, so that short runs are not
-            scored on a stale copy.
+        ema_decay: Decay of the moving average.
+        ema_warmup: Let the decay grow as min(ema_decay, (1 + t) / (10 + t)) over the updates t, so
+            that short runs are not scored on a stale copy; False is the published average.
         autocast: None for float32 or 'bfloat16'; R1 and spectral norm stay in float32.
 
     Raises:
@@ -68,6 +68,7 @@ class I2ILR(BaseModel):
         lr_loss: dict | None = None,
         lr_method: str = 'box',
         ema_decay: float = 0.999,
+        ema_warmup: bool = True,
         autocast: str | None = None,
     ) -> None:
         super().__init__(
@@ -91,7 +92,7 @@ class I2ILR(BaseModel):
             self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
         if getattr(self.lr_loss, 'reduction', 'mean') == 'none':
             raise ValueError("lr_loss has reduction='none'; a training loss needs 'mean' or 'sum'")
-        self.ema_decay = ema_decay
+        self.ema_decay, self.ema_warmup = ema_decay, ema_warmup
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
 
@@ -176,9 +177,9 @@ class I2ILR(BaseModel):
     def discriminator_loss(
         self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_D of the four (real, fake) sets of the paper, and its parts.
+        """L_D of the four (real, fake) sets of I2I-LR, and its parts.
 
-        The paper sums means over half batches and pairs both real halves with two fake sets each.
+        I2I-LR sums means over half batches and pairs both real halves with two fake sets each.
         A mean over the whole batch is half the sum over both halves, hence the factors: 4 for
         reals (two halves, each twice), 2 for fakes and for reconstructions.
         """
@@ -210,7 +211,7 @@ class I2ILR(BaseModel):
     def generator_loss(
         self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_G of the four fake sets of the paper, and its parts; factors as for L_D."""
+        """L_G of the four fake sets of I2I-LR, and its parts; factors as for L_D."""
         fakes = torch.cat([fake, reconstruction])
         targets = torch.cat([swap_pairs(lr), lr])
         logits = self._fake_logits(fakes, targets)
@@ -232,13 +233,10 @@ class I2ILR(BaseModel):
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the average towards G; the spectral-norm vectors are copied, not averaged.
-
-        The first update copies G.
-        """
+        """Move the average towards G; the spectral-norm vectors are copied, not averaged."""
         live = unwrap(self.generator)
         t = self.ema_updates
-        decay = min(self.ema_decay, (1 + t) / (10 + t)) if t else 0.0
+        decay = min(self.ema_decay, (1 + t) / (10 + t)) if self.ema_warmup else self.ema_decay
         averages: list[Tensor] = list(self.generator_ema.parameters())
         torch._foreach_lerp_(averages, list(live.parameters()), 1 - decay)
         for average, value in zip(self.generator_ema.buffers(), live.buffers()):

@@ -119,25 +119,24 @@ def test_every_weight_reaches_its_loss():
             assert parts['changed'][part].item() == pytest.approx(factor * value.item(), rel=1e-4)
 
 
-def test_ema_copies_first_then_warms_up_and_copies_buffers():
-    model = build(ema_decay=0.5)
+@pytest.mark.parametrize('warmup, decays', [(True, [1 / 10, 2 / 11, 3 / 12]), (False, [0.2] * 3)])
+def test_ema_warms_up_and_copies_buffers(warmup, decays):
+    model = build(ema_decay=0.2, ema_warmup=warmup)
     live, average = model.generator, model.generator_ema
     with torch.no_grad():
-        for parameter in live.parameters():
+        for parameter in (*live.parameters(), *average.parameters()):
             parameter.fill_(1.0)
-    model.update_ema()
-    assert all(torch.all(p == 1) for p in average.parameters())
-    with torch.no_grad():
-        for parameter in live.parameters():
-            parameter.fill_(2.0)
-    live.from_rgb.weight_u.fill_(0.25)
-    model.update_ema()  # t = 1: decay 2 / 11
-    expected = 1 * 2 / 11 + 2 * 9 / 11
-    assert all(torch.allclose(p, torch.tensor(expected)) for p in average.parameters())
-    assert torch.equal(average.from_rgb.weight_u, live.from_rgb.weight_u)
-    for _ in range(50):
+    expected = 1.0
+    for decay in decays:
+        with torch.no_grad():
+            for parameter in live.parameters():
+                parameter.add_(1.0)
+        live.from_rgb.weight_u.add_(0.25)
         model.update_ema()
-    assert all(torch.allclose(p, torch.tensor(2.0)) for p in average.parameters())
+        decay = min(decay, 0.2)
+        expected = decay * expected + (1 - decay) * live.to_rgb.conv.bias[0].item()
+        assert all(torch.allclose(p, torch.tensor(expected)) for p in average.parameters())
+        assert torch.equal(average.from_rgb.weight_u, live.from_rgb.weight_u)
 
 
 def test_ema_updates_survive_the_state_dict():

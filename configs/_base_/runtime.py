@@ -16,7 +16,12 @@ default_hooks = dict(
     throughput=dict(type='ThroughputHook'),
     samples=dict(type='SampleGridHook', interval=1000, n_pairs=6),
 )
-log_processor = dict(type='LogProcessor', by_epoch=False, window_size=100)
+log_processor = dict(
+    type='LogProcessor',
+    by_epoch=False,
+    window_size=100,
+    mean_pattern=r'.*(loss|time|lr_error|img_per_s).*',
+)
 
 # TensorBoard and W&B: docs/training.md
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.config import load_config
-    from i2ilr_mm.engine.run import build_runner, set_amp, set_resume, set_work_dir
+    from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir, train
 
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
         set_amp(cfg)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    build_runner(cfg).train()
+    train(cfg)
 
 
 if __name__ == '__main__':

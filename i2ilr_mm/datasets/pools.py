@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zlib
+from logging import WARNING
 from typing import Any
 
 import torch
@@ -147,7 +148,7 @@ class ImagePool(BaseDataset):
                 f'{len(enlarged)} of {len(paths)} pictures are smaller than img_size='
                 f'{self.img_size} and will be enlarged, which teaches blur; first: {enlarged[0]}',
                 'current',
-                30,
+                WARNING,
             )
 
     def __repr__(self) -> str:
@@ -165,7 +166,8 @@ def choose_targets(
     Args:
         names: Names of the pictures; each is a source once.
         classes: Their classes.
-        n_targets: Targets per source, all different, never the source itself.
+        n_targets: Targets per source, all different, never the source itself; fewer where there
+            are not as many candidates.
         pairing: 'any', 'same_class' or 'cross_class'.
         seed: Another seed gives another choice.
 
@@ -173,7 +175,7 @@ def choose_targets(
         Indices of the targets of each source.
 
     Raises:
-        ValueError: If the pairing is unknown or leaves a source too few candidates.
+        ValueError: If the pairing is unknown or leaves a source no candidate.
     """
     if pairing not in PAIRINGS:
         raise ValueError(f"pairing is '{pairing}'; accepted are {', '.join(PAIRINGS)}")
@@ -192,15 +194,14 @@ def _draw(
     candidates: list[int], source: int, name: str, n_targets: int, pairing: str, seed: int
 ) -> list[int]:
     available = len(candidates) - (source in candidates)
-    if available < n_targets:
+    if not available:
         raise ValueError(
-            f"pairing='{pairing}' leaves '{name}' {available} possible targets and "
-            f'n_targets={n_targets} are asked for: lower n_targets, choose another pairing, or '
-            f'check the class sub-folders'
+            f"pairing='{pairing}' leaves '{name}' no possible target among {len(candidates)} "
+            f'pictures: choose another pairing, or check the class sub-folders'
         )
     chosen: list[int] = []
     draw = 0
-    while len(chosen) < n_targets:
+    while len(chosen) < min(n_targets, available):
         digest = hashlib.sha256(f'{seed}/{name}/{draw}'.encode()).digest()
         target = candidates[int.from_bytes(digest[:8], 'big') % len(candidates)]
         if target != source and target not in chosen:
@@ -261,6 +262,14 @@ class PairedPool(ImagePool):
         names = [picture['name'] for picture in self.pictures]
         classes = [picture['class_name'] for picture in self.pictures]
         targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)
+        fewest = min(map(len, targets))
+        if fewest < self.n_targets:
+            print_log(
+                f"'{self.data_root}' ({self.split}) has too few pictures for n_targets="
+                f'{self.n_targets}: some sources get {fewest}',
+                'current',
+                WARNING,
+            )
         if self.pair_file and is_main_process():
             pairs = {names[i]: [names[j] for j in chosen] for i, chosen in enumerate(targets)}
             write_json(self.pair_file, dict(**self.choice(), pairs=pairs))

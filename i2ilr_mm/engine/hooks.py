@@ -9,7 +9,7 @@ from mmagic.registry import HOOKS
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..evaluation.grid import sample_grid
 from ..inference.model import check_state
@@ -44,17 +44,34 @@ class PlainCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that the file fits, which MMEngine does not, and make the histories anew."""
-        path = runner._load_from or runner.work_dir
+        path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         check_state(unwrap(runner.model), checkpoint.get('state_dict', {}), path)
         if runner._resume and not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise ValueError(
                 f"'{path}' holds weights only and cannot be resumed: start a new run from it with "
                 f'--cfg-options load_from={path}'
             )
-        scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        hub = checkpoint.get('message_hub', {})
+        for name, best in list(hub.get('runtime_info', {}).items()):
+            # MMEngine deletes the best checkpoint so far for a better one; not another run's.
+            if name.startswith('best_ckpt') and not _is_inside(best, runner.work_dir):
+                del hub['runtime_info'][name]
+        scalars = hub.get('log_scalars', {})
         for name, log in scalars.items():
             if isinstance(log, torch.Tensor):
                 scalars[name] = HistoryBuffer(*log.cpu().numpy())
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f'this run is at iteration {runner.iter} of {runner.max_iters} already; to go on, '
+                f'raise train_cfg.max_iters'
+            )
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
 @HOOKS.register_module()

@@ -1,6 +1,8 @@
 """From a config to a running MMEngine Runner; what the command lines call."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
@@ -74,8 +76,34 @@ def build_runner(cfg: Config) -> Runner:
         # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg.device_ids = None
-    try:
+    with _config_errors():
         return Runner.from_cfg(cfg)
+
+
+def train(cfg: Config) -> None:
+    """Train the model of a config.
+
+    Raises:
+        FileNotFoundError: If the data root does not exist.
+        ValueError: If a part of the config cannot be built.
+    """
+    runner = build_runner(cfg)
+    with _config_errors():  # built here, not in train(), where errors of any kind can come up
+        runner.train_loop, runner.val_loop  # noqa: B018
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        last = find_latest_checkpoint(runner.work_dir)
+        raise SystemExit(
+            f'interrupted at iteration {runner.iter}; last checkpoint: {last or "none yet"}; '
+            f'the same command with --resume goes on from there'
+        ) from None
+
+
+@contextmanager
+def _config_errors() -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError) as error:
         raise ValueError(f'the config cannot be built: {error}') from error
 

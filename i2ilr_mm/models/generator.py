@@ -107,6 +107,11 @@ class I2ILRGenerator(nn.Module):
                 f'{self.img_size}) and (B, {self.lr_channels}, {self.lr_size}, {self.lr_size}): '
                 f'resize the pictures, or use a model trained at that img_size and lr_size'
             )
+        if not (source.is_floating_point() and lr.is_floating_point()):
+            raise ValueError(
+                f'the generator got {source.dtype} and {lr.dtype}; it takes floats in [-1, 1]: use '
+                f'i2ilr_mm.lr.from_uint8'
+            )
         if len(source) != len(lr):
             raise ValueError(
                 f'{len(source)} sources and {len(lr)} LR targets: one target per source is needed'

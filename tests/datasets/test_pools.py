@@ -112,17 +112,23 @@ def test_the_choice_is_pinned():
 
 
 @pytest.mark.parametrize(
-    'classes, n_targets, pairing, message',
+    'classes, pairing, message',
     [
-        (['x'] * 4, 1, 'cross_class', "'0.jpg' 0 possible targets"),
-        (['x', 'x', 'x', 'y'], 1, 'same_class', "'3.jpg' 0 possible"),
-        (['x'] * 4, 4, 'any', '3 possible targets and n_targets=4'),
-        (['x'] * 4, 1, 'other', "'other'.*same_class"),
+        (['x'] * 4, 'cross_class', "'0.jpg' no possible target"),
+        (['x', 'x', 'x', 'y'], 'same_class', "'3.jpg' no possible target among 1 pictures"),
+        (['x'] * 4, 'other', "'other'.*same_class"),
     ],
 )
-def test_impossible_choices_are_refused(classes, n_targets, pairing, message):
+def test_impossible_choices_are_refused(classes, pairing, message):
     with pytest.raises(ValueError, match=message):
-        choose_targets(NAMES[:4], classes, n_targets, pairing, seed=0)
+        choose_targets(NAMES[:4], classes, 1, pairing, seed=0)
+
+
+def test_small_pools_give_fewer_targets(heads, monkeypatch):
+    lines = []
+    monkeypatch.setattr('i2ilr_mm.datasets.pools.print_log', lambda text, *_: lines.append(text))
+    assert len(pairs(heads, n_targets=9)) == 6 * 5
+    assert 'n_targets=9: some sources get 5' in lines[0]
 
 
 def test_paired_pool(heads):

@@ -10,7 +10,7 @@ from torch import nn
 from i2ilr_mm.engine.hooks import PlainCheckpointHook
 
 
-def test_checkpoints_become_plain_and_come_back():
+def test_checkpoints_become_plain_and_come_back(tmp_path):
     hook = PlainCheckpointHook(by_epoch=False)
     history = HistoryBuffer([1.0, 2.5], [1, 1])
     checkpoint = dict(
@@ -26,11 +26,21 @@ def test_checkpoints_become_plain_and_come_back():
     loaded = torch.load(file, weights_only=True)
     assert loaded['meta'] == dict(score=1.5, shape=[1, 2], flag=True)
     loaded.update(state_dict={}, optimizer={})
-    runner = SimpleNamespace(model=nn.Module(), _load_from='a.pth', _resume=True)
+    best = dict(best_ckpt=str(tmp_path / 'a/best.pth'), best_score=2.0)
+    loaded['message_hub']['runtime_info'].update(best)
+    runner = SimpleNamespace(
+        model=nn.Module(), _load_from='a.pth', _resume=True, work_dir=str(tmp_path / 'b')
+    )
     hook.after_load_checkpoint(runner, loaded)
     restored = loaded['message_hub']['log_scalars']['train/loss']
     assert isinstance(restored, HistoryBuffer)
     assert restored.data[0].tolist() == [1.0, 2.5] and restored.mean() == 1.75
+    info = loaded['message_hub']['runtime_info']
+    assert info['best_score'] == 2.0 and 'best_ckpt' not in info  # another run's file
+    loaded['message_hub'].update(runtime_info=dict(best), log_scalars={})
+    runner.work_dir = str(tmp_path / 'a')
+    hook.after_load_checkpoint(runner, loaded)
+    assert loaded['message_hub']['runtime_info'] == best
 
 
 def test_checkpoints_that_do_not_fit_are_refused():

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -111,12 +112,33 @@ def test_resume_goes_on(trained, heads, tmp_path):
     assert 'resumed epoch: 0, iter: 2' in result.stdout
     resumed = state(tmp_path / 'a/iter_4.pth')
     assert same(whole, resumed)
+    again = python('train.py', CONFIG, '--work-dir', tmp_path / 'a', '--resume', *steady)
+    assert 'at iteration 4 of 4 already' in again.stdout
     history = resumed['message_hub']['log_scalars']
     assert history['train/loss_g'].shape[1] == 4  # the log goes on, too
 
     path = tmp_path / 'whole/iter_2.pth'
     python('train.py', CONFIG, '--work-dir', tmp_path / 'b', '--resume', path, *steady)
     assert same(whole, state(tmp_path / 'b/iter_4.pth'))
+
+
+def test_interrupt_says_how_to_go_on(heads, tmp_path):
+    command = [sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', tmp_path]
+    many = ['train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
+    process = subprocess.Popen(
+        [*command, *options(heads, *many)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in process.stdout:
+        if 'Iter(train) [ ' in line and ' 6/100000]' in line:
+            process.send_signal(signal.SIGINT)
+            break
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and 'Traceback' not in output
+    assert re.search(r'interrupted at iteration \d+; last checkpoint: .*iter_\d+.pth', output)
 
 
 def test_an_earlier_run_is_not_overwritten(trained, heads):
@@ -284,6 +306,7 @@ def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
         ([CONFIG, '--resume', 'none.pth'], "no checkpoint 'none.pth'"),
         ([CONFIG, '--cfg-options', 'oops'], 'KEY=VALUE'),
         ([CONFIG, '--cfg-options', 'model.ema_decy=0.2'], "argument 'ema_decy'"),
+        ([CONFIG, '--cfg-options', 'train_cfg.maxiters=2'], "argument 'maxiters'"),
     ],
 )
 def test_mistakes_get_one_clear_line(arguments, message, tmp_path):
@@ -306,4 +329,11 @@ def test_show_scores(tmp_path):
     (tmp_path / 'b.json').write_text(json.dumps(dict(scores=dict(lr_mae={**score, 'value': 0.25}))))
     result = python('show_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
     assert re.search(r'lr_mae +1.500 +0.250 +grey levels, lower is better +3', result.stdout)
-    assert python('show_scores.py', 'x=none.json', check=False).returncode == 1
+    assert 'warning' not in result.stdout
+    (tmp_path / 'b.json').write_text(json.dumps(dict(scores=dict(lr_mae={**score, 'n': 4}))))
+    result = python('show_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
+    assert '3, 4' in result.stdout and 'not comparable' in result.stdout
+    for wrong in ('none.json', tmp_path / 'c.json'):
+        (tmp_path / 'c.json').write_text('{}')
+        result = python('show_scores.py', f'x={wrong}', check=False)
+        assert result.returncode == 1 and 'Traceback' not in result.stdout

@@ -63,6 +63,8 @@ def test_wrong_inputs_are_refused_by_name():
     generator = I2ILRGenerator(32, 8, base_channels=4, max_channels=8)
     with pytest.raises(ValueError, match=r'\(1, 3, 64, 64\).*img_size'):
         generator(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r'torch.uint8.*from_uint8'):
+        generator(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.zeros(1, 3, 8, 8))
     with pytest.raises(ValueError, match='2 sources and 1 LR'):
         generator(torch.zeros(2, 3, 32, 32), torch.zeros(1, 3, 8, 8))
     discriminator = LRResidualDiscriminator(32, 8, base_channels=4, max_channels=8)

@@ -210,7 +210,7 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # the kinds differ between torch versions and kinds of damage
-        named = re.search(r'GLOBAL (\S+)', str(error))
+        named = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
         reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
         raise ValueError(
             f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "

@@ -15,9 +15,18 @@ find_python() {
     return 1
 }
 
+run_pip() {
+    if ! .venv/bin/python -m pip --disable-pip-version-check install -q "$@" \
+        >.venv/install.log 2>&1; then
+        tail -n 15 .venv/install.log >&2
+        echo "error: pip install $* failed; the whole output is in .venv/install.log" >&2
+        exit 1
+    fi
+}
+
 # make_env [EXTRA_REQUIREMENTS_FILE]
 make_env() {
-    local extra=${1:-} stamp want pip
+    local extra=${1:-} stamp want
     want=$(cat requirements/*.txt setup.py | sha256sum | cut -c1-16)
     stamp=.venv/installed-$(basename "${extra:-runtime}" .txt)
     if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
@@ -27,13 +36,10 @@ make_env() {
         local python
         python=$(find_python) || exit 1
         [ -x .venv/bin/python ] || "$python" -m venv .venv || exit 1
-        pip=".venv/bin/python -m pip --disable-pip-version-check install -q"
-        $pip -c requirements/constraints.txt -r requirements/runtime.txt || exit 1
-        $pip --no-deps -r requirements/openmmlab.txt || exit 1
-        $pip --no-deps -e . || exit 1
-        if [ -n "$extra" ]; then
-            $pip -c requirements/constraints.txt -r "$extra" || exit 1
-        fi
+        # Extra tools first: pip would complain of what MMagic declares and does not need here.
+        run_pip -c requirements/constraints.txt -r requirements/runtime.txt ${extra:+-r "$extra"}
+        run_pip --no-deps -r requirements/openmmlab.txt
+        run_pip --no-deps -e .
         echo "$want" >"$stamp"
     fi
     PATH=$ROOT/.venv/bin:$PATH

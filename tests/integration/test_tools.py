@@ -131,12 +131,17 @@ def test_interrupt_says_how_to_go_on(heads, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Where the tests themselves run in the background of a shell, SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    for line in process.stdout:
-        if 'Iter(train) [ ' in line and ' 6/100000]' in line:
-            process.send_signal(signal.SIGINT)
-            break
-    output = process.communicate(timeout=60)[0]
+    try:
+        for line in process.stdout:
+            if 'Iter(train) [ ' in line and ' 6/100000]' in line:
+                process.send_signal(signal.SIGINT)
+                break
+        output = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
     assert process.returncode == 1 and 'Traceback' not in output
     assert re.search(r'interrupted at iteration \d+; last checkpoint: .*iter_\d+.pth', output)
 

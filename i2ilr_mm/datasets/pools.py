@@ -14,6 +14,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..files import write_json
+from ..lr import check_choice
 from .pictures import PictureError, list_pictures, picture_path, picture_size, resolve_root
 
 SPLITS = ('train', 'val', 'test')
@@ -90,8 +92,7 @@ class ImagePool(BaseDataset):
         lr_size: int,
         **kwargs: Any,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split is '{split}'; accepted are {', '.join(SPLITS)}")
+        check_choice('split', split, SPLITS)
         self.split, self.img_size, self.lr_size = split, img_size, lr_size
         self.resolved_root = resolve_root(data_root)
         super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
@@ -177,8 +178,7 @@ def choose_targets(
     Raises:
         ValueError: If the pairing is unknown or leaves a source no candidate.
     """
-    if pairing not in PAIRINGS:
-        raise ValueError(f"pairing is '{pairing}'; accepted are {', '.join(PAIRINGS)}")
+    check_choice('pairing', pairing, PAIRINGS)
     by_class: dict[str, list[int]] = {c: [] for c in classes}
     for index, class_name in enumerate(classes):
         by_class[class_name].append(index)
@@ -324,12 +324,3 @@ class PairedPool(ImagePool):
             f'{super().__repr__()[:-1]}, n_targets={self.n_targets}, pairing={self.pairing!r}, '
             f'pair_seed={self.pair_seed}, pair_file={self.pair_file!r})'
         )
-
-
-def write_json(path: str, content: Any) -> None:
-    """Write JSON in one go: a reader never sees half a file."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    partial = f'{path}.{os.getpid()}.partial'
-    with open(partial, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1)
-    os.replace(partial, path)

@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ..evaluation.grid import sample_grid
+from ..evaluation.grid import load_pairs, sample_grid
 from ..inference.model import check_state
 from ..models.i2ilr import unwrap
 
@@ -109,6 +109,12 @@ class SampleGridHook(Hook):
             raise ValueError(f'interval={interval} and n_pairs={n_pairs} must be at least 1')
         self.interval, self.n_pairs = interval, n_pairs
 
+    def before_train(self, runner: Runner) -> None:
+        if runner.val_loop is None:
+            raise ValueError(
+                'SampleGridHook draws validation pairs: set val_dataloader and val_cfg'
+            )
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, *args: object, **kwargs: object
     ) -> None:
@@ -117,21 +123,15 @@ class SampleGridHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner) -> None:
-        if runner.val_loop is None:
-            raise ValueError(
-                'SampleGridHook draws validation pairs: set val_dataloader and val_cfg'
-            )
         dataset = runner.val_loop.dataloaders[0].dataset
-        items = [dataset[i] for i in range(min(self.n_pairs, len(dataset)))]
         model = unwrap(runner.model)
-        batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
-        inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
+        source, lr = load_pairs(model, dataset, range(min(self.n_pairs, len(dataset))))
         grid = sample_grid(
             {
-                'source': inputs['img'],
-                'LR target': inputs['lr'],
-                'result (live)': model.predict(inputs['img'], inputs['lr'], 'generator'),
-                'result (EMA)': model.predict(inputs['img'], inputs['lr']),
+                'source': source,
+                'LR target': lr,
+                'result (live)': model.predict(source, lr, 'generator'),
+                'result (EMA)': model.predict(source, lr),
             }
         )
         folder = os.path.join(runner.work_dir, 'samples')

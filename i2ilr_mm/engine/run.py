@@ -11,9 +11,10 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..datasets.pictures import resolve_root
-from ..datasets.pools import PairedPool, write_json
-from ..evaluation.grid import sample_grid
+from ..datasets.pools import PairedPool
+from ..evaluation.grid import load_pairs, sample_grid
 from ..evaluation.metrics import collect_reports, report_dict, report_table
+from ..files import write_json
 from ..inference.model import load_state, read_checkpoint
 from ..lr import down
 from ..models.i2ilr import I2ILR, unwrap
@@ -156,16 +157,14 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
 def draw_samples(model: I2ILR, dataset: PairedPool, path: str) -> None:
     """Draw pairs spread over a paired dataset: source, target, result and both shrunk."""
     count = min(8, len(dataset))
-    items = [dataset[i * len(dataset) // count] for i in range(count)]
-    batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
-    inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
-    result = model.predict(inputs['img'], inputs['lr'])
+    source, lr = load_pairs(model, dataset, [i * len(dataset) // count for i in range(count)])
+    result = model.predict(source, lr)
     grid = sample_grid(
         {
-            'source': inputs['img'],
-            'LR target': inputs['lr'],
+            'source': source,
+            'LR target': lr,
             'result (EMA)': result,
-            'result downscaled': down(result, inputs['lr'].shape[-1], model.lr_method),
+            'result downscaled': down(result, lr.shape[-1], model.lr_method),
         }
     )
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

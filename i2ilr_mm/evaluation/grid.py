@@ -1,5 +1,8 @@
 """Grids of pictures, for people to look at."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -7,6 +10,14 @@ from ..lr import to_uint8, up
 
 CELL = 128
 """Smallest side of a cell in pixels; smaller pictures are enlarged by whole factors."""
+
+
+def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor, Tensor]:
+    """Sources (B, 3, H, W) and LR targets (B, 3, s, s) of a dataset's pairs, on the device."""
+    items = [dataset[i] for i in indices]
+    batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
+    inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
+    return inputs['img'], inputs['lr']
 
 
 def sample_grid(columns: dict[str, Tensor]) -> Image.Image:

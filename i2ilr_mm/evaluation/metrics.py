@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..datasets.pictures import read_bytes
+from ..files import replacing
 from ..lr import GREY_LEVELS, check_choice, down
 from .features import (
     WEIGHTS_DIR,
@@ -204,9 +205,8 @@ class I2ILRFID(PairScores, TransFID):
             rows.update(zip(chunk, self.forward_inception(images)))
         features = torch.stack(list(gather_by_index(rows).values()))
         if path and is_main_process():
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            torch.save(features, f'{path}.{os.getpid()}.partial')
-            os.replace(f'{path}.{os.getpid()}.partial', path)
+            with replacing(path) as partial:
+                torch.save(features, partial)
         return features
 
     def _cache_path(self, dataset: Any, pictures: list[str]) -> str | None:

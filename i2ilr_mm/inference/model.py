@@ -84,14 +84,23 @@ def check_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
         ValueError: If they differ; names the first entries.
     """
     expected = model.state_dict()
-    wrong = [
-        name
-        for name in sorted(expected.keys() | state.keys())
-        if getattr(expected.get(name), 'shape', None) != getattr(state.get(name), 'shape', None)
-    ]
+    wrong = state_differences(expected, state)
     if wrong:
         raise ValueError(
             f"'{path}' does not fit the model of this config: {len(wrong)} of {len(expected)} "
-            f'entries differ, first {", ".join(wrong[:3])}; use the config (and the img_size, '
+            f'entries differ, first {"; ".join(wrong[:3])}; use the config (and the img_size, '
             f'lr_size and widths) that it was trained with'
         )
+
+
+def state_differences(expected: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """What differs between two state dicts in names and shapes, a line per entry."""
+    shapes = [
+        {name: tuple(getattr(value, 'shape', ('no tensor',))) for name, value in state.items()}
+        for state in (expected, given)
+    ]
+    return [
+        f'{name} is {shapes[1].get(name, "missing")}, expected {shapes[0].get(name, "nothing")}'
+        for name in sorted(expected.keys() | given.keys())
+        if shapes[0].get(name) != shapes[1].get(name)
+    ]

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ..compat import load_weights_only
+from ..files import replacing
 from ..models.discriminator import LRResidualDiscriminator
 from ..models.generator import I2ILRGenerator
+from .model import state_differences
 
 PARTS = {'Gen': 'generator', 'AverageG': 'generator_ema', 'Dis': 'discriminator'}
 
@@ -133,13 +135,7 @@ def _check_fits(key: str, state: dict[str, Tensor], sizes: dict[str, int]) -> No
             network: torch.nn.Module = LRResidualDiscriminator(**widths)  # type: ignore[arg-type]
         else:
             network = I2ILRGenerator(**sizes)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [
-        f'{name} is {given.get(name, "missing")}, expected {expected.get(name, "nothing")}'
-        for name in sorted(expected.keys() | given.keys())
-        if expected.get(name) != given.get(name)
-    ]
+    wrong = state_differences(network.state_dict(), state)
     if wrong:
         raise ValueError(
             f"'{key}' does not fit the published architecture at {sizes['img_size']} px, LR "
@@ -161,8 +157,6 @@ def convert_file(source: str, target: str) -> dict[str, Any]:
     if os.path.exists(target):
         raise FileExistsError(f"'{target}' exists already; delete it or name another file")
     converted = convert(load_weights_only(source, map_location='cpu'))
-    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-    partial = f'{target}.partial'
-    torch.save(converted, partial)
-    os.replace(partial, target)
+    with replacing(target) as partial:
+        torch.save(converted, partial)
     return converted['meta']

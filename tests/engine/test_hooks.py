@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from i2ilr_mm.engine.hooks import PlainCheckpointHook
+from i2ilr_mm.engine.hooks import PlainCheckpointHook, SampleGridHook
 
 
 def test_checkpoints_become_plain_and_come_back(tmp_path):
@@ -50,3 +50,8 @@ def test_checkpoints_that_do_not_fit_are_refused():
         hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 4).state_dict()))
     with pytest.raises(ValueError, match=r'a.pth.*weights only.*load_from=a.pth'):
         hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 3).state_dict()))
+
+
+def test_sample_grids_ask_for_validation_pairs_before_work_starts():
+    with pytest.raises(ValueError, match=r'val_dataloader and val_cfg'):
+        SampleGridHook().before_train(SimpleNamespace(val_loop=None))

@@ -99,6 +99,13 @@ def train(cfg: Config) -> None:
             f'interrupted at iteration {runner.iter}; last checkpoint: {last or "none yet"}; '
             f'the same command with --resume goes on from there'
         ) from None
+    _leave_group()
+
+
+def _leave_group() -> None:
+    """End the process group while Python is whole; its threads can abort a process that exits."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
@@ -128,7 +135,9 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
     if state is not None:
         load_state(model, state, checkpoint)
     runner.test()
-    if not is_main_process():
+    main_process = is_main_process()
+    _leave_group()
+    if not main_process:
         return
     scores = collect_reports([m for e in runner.test_loop.evaluators for m in e.metrics])
     dataset = runner.test_loop.dataloaders[0].dataset

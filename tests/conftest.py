@@ -7,7 +7,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / 'tools')]
 
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:

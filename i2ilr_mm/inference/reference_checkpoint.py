@@ -134,7 +134,7 @@ def _check_fits(key: str, state: dict[str, Tensor], sizes: dict[str, int]) -> No
             widths = dict(sizes, base_channels=None)
             network: torch.nn.Module = LRResidualDiscriminator(**widths)  # type: ignore[arg-type]
         else:
-            network = I2ILRGenerator(**sizes)
+            network = I2ILRGenerator(**sizes)  # type: ignore[arg-type]
     wrong = state_differences(network.state_dict(), state)
     if wrong:
         raise ValueError(

@@ -2,9 +2,12 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
+import torch
 from mmagic.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .layers import DecoderBlock, EncoderBlock, SNConv2d, leaky_relu, upsample
 
@@ -40,6 +43,8 @@ class I2ILRGenerator(nn.Module):
         base_channels: Width at full size; it doubles with each halving.
         max_channels: Largest width.
         lr_channels: Channels of the LR target.
+        with_cp: Activation checkpointing: keep only what goes in and out of the blocks, and compute
+            the rest once more in the backward pass, to save memory.
 
     Raises:
         ValueError: If the sizes are not supported.
@@ -52,10 +57,12 @@ class I2ILRGenerator(nn.Module):
         base_channels: int = 64,
         max_channels: int = 512,
         lr_channels: int = 3,
+        with_cp: bool = False,
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        self.with_cp = with_cp
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
         up = [down[-1]]
         for _ in range(steps):
@@ -89,13 +96,18 @@ class I2ILRGenerator(nn.Module):
         x = self.from_rgb(source)
         moments = []
         for block in self.encoder:
-            x, first, second = block(x)
+            x, first, second = self._run(block, x)
             moments.append((first, second))
         for i, block in enumerate(self.decoder):
             # Enlarged in one go, then once more inside the block: two bilinear steps are not one.
             block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
-            x = block(x, block_lr, *moments[-1 - i])
+            x = self._run(block, x, block_lr, *moments[-1 - i])
         return self.to_rgb(x)
+
+    def _run(self, block: nn.Module, *inputs: Any) -> Any:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return block(*inputs)
 
     def _check(self, source: Tensor, lr: Tensor) -> None:
         expected_source = (3, self.img_size, self.img_size)

@@ -1,16 +1,19 @@
 """The model: what one training step computes, and the one way to predict."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down, residual, to_uint8
-from .layers import power_iteration
+from .functional import twice_differentiable
+from .layers import power_iteration, shared_weights
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
 
@@ -23,6 +26,32 @@ def swap_pairs(batch: Tensor) -> Tensor:
 def unwrap(network: nn.Module) -> Any:
     """The network or model inside its distributed wrapper, if it has one."""
     return network.module if is_model_wrapper(network) else network
+
+
+def _total(**parts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum, and the parts without their graphs."""
+    return torch.stack(list(parts.values())).sum(), {k: v.detach() for k, v in parts.items()}
+
+
+def _mean(logs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    if len(logs) == 1:
+        return logs[0]
+    return {name: torch.stack([log[name] for log in logs]).mean() for name in logs[0]}
+
+
+def synchronised(network: Any, last: bool) -> AbstractContextManager:
+    """Exchange gradients between the ranks in the last backward pass before an update only."""
+    return nullcontext() if last or not is_model_wrapper(network) else network.no_sync()
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for the parameters of ``network``."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 @MODELS.register_module()
@@ -52,6 +81,11 @@ class I2ILR(BaseModel):
         ema_warmup: Let the decay grow as min(ema_decay, (1 + t) / (10 + t)) over the updates t, so
             that short runs are not scored on a stale copy; False is the published average.
         autocast: None for float32 or 'bfloat16'; R1 and spectral norm stay in float32.
+        accumulation: Parts that a batch is worked through in, to save memory: the same update (with
+            the standard R1), for two more generator calls without a graph.
+        compile: True, or options of ``torch.compile``, compiles G and D; what R1 goes through stays
+            eager, for there are no compiled second derivatives.
+        channels_last: Run the networks in the channels-last memory format.
 
     Raises:
         ValueError: If an option is unknown, or a training batch is odd.
@@ -70,6 +104,9 @@ class I2ILR(BaseModel):
         ema_decay: float = 0.999,
         ema_warmup: bool = True,
         autocast: str | None = None,
+        accumulation: int = 1,
+        compile: bool | dict = False,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(
             data_preprocessor=MODELS.build(data_preprocessor or dict(type='I2ILRPreprocessor'))
@@ -78,6 +115,8 @@ class I2ILR(BaseModel):
             raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
         if not 0 <= ema_decay < 1:
             raise ValueError(f'ema_decay is {ema_decay}; it must be at least 0 and below 1')
+        if accumulation < 1:
+            raise ValueError(f'accumulation is {accumulation}; it counts parts, at least 1')
         self.generator = MODELS.build(generator)
         self.discriminator = MODELS.build(discriminator)
         self.generator_ema = MODELS.build(generator).requires_grad_(False)
@@ -95,6 +134,11 @@ class I2ILR(BaseModel):
         self.ema_decay, self.ema_warmup = ema_decay, ema_warmup
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
+        self.accumulation, self.channels_last = accumulation, channels_last
+        if compile:
+            options = compile if isinstance(compile, dict) else {}
+            self.generator.compile(**options)
+            self.discriminator.compile(**options)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The same names with and without distributed wrappers around the networks.
@@ -131,28 +175,94 @@ class I2ILR(BaseModel):
         Returns:
             Scalars to log, without a graph.
         """
-        inputs = self.data_preprocessor(data, True)['inputs']
-        image, lr = inputs['img'], inputs['lr']
-        if len(image) % 2:
-            raise ValueError(
-                f'a training batch holds pairs, and this one has {len(image)} images: '
-                f'set an even batch_size per GPU'
-            )
+        parts = self._parts(**self.data_preprocessor(data, True)['inputs'])
         power_iteration(self.generator)
         power_iteration(self.discriminator)
-        fake, reconstruction = self.translate_pairs(image, lr)
+        with shared_weights(self.generator):
+            fakes, log_d = self._update_discriminator(parts, optim_wrapper['discriminator'])
+            log_g = self._update_generator(parts, fakes, optim_wrapper['generator'])
+        self.update_ema()
+        return {**log_d, **log_g}
 
-        loss_d, log_d = self.discriminator_loss(image, lr, fake, reconstruction)
-        optim_wrapper['discriminator'].update_params(loss_d)
+    def _parts(self, img: Tensor, lr: Tensor) -> list[tuple[Tensor, Tensor]]:
+        if len(img) % (2 * self.accumulation):
+            raise ValueError(
+                f'a training batch holds pairs, and this one has {len(img)} images for '
+                f'{self.accumulation} part(s): set a batch_size per GPU that is a multiple of '
+                f'{2 * self.accumulation}'
+            )
+        if self.channels_last:
+            img = img.contiguous(memory_format=torch.channels_last)
+        return list(zip(img.chunk(self.accumulation), lr.chunk(self.accumulation)))
 
-        self.discriminator.requires_grad_(False)
-        loss_g, log_g = self.generator_loss(image, lr, fake, reconstruction)
-        optim_wrapper['generator'].update_params(loss_g)
-        self.discriminator.requires_grad_(True)
+    def _update_discriminator(
+        self, parts: list[tuple[Tensor, Tensor]], wrapper: OptimWrapper
+    ) -> tuple[tuple[Tensor, Tensor] | None, dict[str, Tensor]]:
+        """One D step; returns the fakes with their graph, unless there are several parts.
 
-        if optim_wrapper['generator'].should_update():
-            self.update_ema()
-        return {name: value.detach() for name, value in {**log_d, **log_g}.items()}
+        The real part comes first and apart: its graph, which R1 makes large, is gone before the
+        generator's begins.
+        """
+        network, logs, fakes = self.discriminator, [], None
+        with shared_weights(network):
+            for i, (image, lr) in enumerate(parts):
+                with synchronised(network, last=False):
+                    loss, log_real = self.real_loss(image, lr)
+                    self._backward(wrapper, loss, retain_graph=True)
+                with torch.set_grad_enabled(len(parts) == 1):
+                    fakes = self.translate_pairs(image, lr)
+                last = i == len(parts) - 1
+                with synchronised(network, last):
+                    loss, log_fake = self.fake_loss(lr, *fakes)
+                    self._backward(wrapper, loss, retain_graph=not last)
+                logs.append({**log_real, **log_fake})
+        wrapper.step()
+        wrapper.zero_grad()
+        log = _mean(logs)
+        log['loss_d'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
+        if self._lazy_r1_is_due():
+            log['loss_r1'] = self._update_by_r1(parts, wrapper)
+        return fakes if len(parts) == 1 else None, log
+
+    def _update_generator(
+        self,
+        parts: list[tuple[Tensor, Tensor]],
+        fakes: tuple[Tensor, Tensor] | None,
+        wrapper: OptimWrapper,
+    ) -> dict[str, Tensor]:
+        """One G step through the updated D; makes the fakes anew where none are given."""
+        logs = []
+        with frozen(self.discriminator), shared_weights(self.discriminator):
+            for i, (image, lr) in enumerate(parts):
+                last = i == len(parts) - 1
+                with synchronised(self.generator, last):
+                    part = fakes or self.translate_pairs(image, lr)
+                    loss, log = self.generator_loss(image, lr, *part)
+                    self._backward(wrapper, loss, retain_graph=not last)
+                logs.append(log)
+        wrapper.step()
+        wrapper.zero_grad()
+        return _mean(logs)
+
+    def _backward(self, wrapper: OptimWrapper, loss: Tensor, retain_graph: bool = False) -> None:
+        wrapper.backward(loss / self.accumulation, retain_graph=retain_graph)
+
+    def _lazy_r1_is_due(self) -> bool:
+        return self.r1_interval > 1 and self.ema_updates % self.r1_interval == 0
+
+    def _update_by_r1(self, parts: list[tuple[Tensor, Tensor]], wrapper: OptimWrapper) -> Tensor:
+        """The step of lazy regularisation: D follows R1 alone, times the interval."""
+        network, penalties = self.discriminator, []
+        with shared_weights(network):
+            for i, (image, lr) in enumerate(parts):
+                last = i == len(parts) - 1
+                with synchronised(network, last):
+                    penalty = self._r1(*self._real_logits(image, lr))
+                    self._backward(wrapper, penalty * self.r1_interval, retain_graph=not last)
+                penalties.append(penalty.detach())
+        wrapper.step()
+        wrapper.zero_grad()
+        return torch.stack(penalties).mean()
 
     def translate_pairs(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Translate every image towards its neighbour's LR picture, and back.
@@ -169,36 +279,51 @@ class I2ILR(BaseModel):
             reconstruction = self.generator(fake, lr)
         return fake.to(image.dtype), reconstruction.to(image.dtype)
 
+    def _real_logits(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """The images as leaves of the graph, and their logits; eager and in float32 for R1."""
+        image = image.detach().requires_grad_()
+        with twice_differentiable(), torch.compiler.set_stance('force_eager'):
+            return image, self.discriminator(image, torch.zeros_like(lr))
+
     def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:
         with self._autocast():
             logits = self.discriminator(fake, residual(fake, lr, self.lr_method))
         return logits.to(fake.dtype)
 
-    def discriminator_loss(
-        self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_D of the four (real, fake) sets of I2I-LR, and its parts.
+    def real_loss(self, image: Tensor, lr: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The half of L_D that sees real images, with R1 unless that is lazy.
 
         I2I-LR sums means over half batches and pairs both real halves with two fake sets each.
         A mean over the whole batch is half the sum over both halves, hence the factors: 4 for
         reals (two halves, each twice), 2 for fakes and for reconstructions.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+
+        Returns:
+            The loss, and its parts without a graph.
         """
-        image = image.detach().requires_grad_()
-        no_residual = torch.zeros_like(lr)
-        real_logits = self.discriminator(image, no_residual)  # in float32: R1 goes through it
+        if self.r1_interval > 1:
+            with self._autocast():
+                logits = self.discriminator(image, torch.zeros_like(lr)).to(image.dtype)
+            return _total(loss_d_real=4 * self.gan_loss(logits, True))
+        image, logits = self._real_logits(image, lr)
+        r1 = self._r1(image, logits)
+        return _total(loss_d_real=4 * self.gan_loss(logits, True), loss_r1=r1)
+
+    def fake_loss(
+        self, lr: Tensor, fake: Tensor, reconstruction: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The half of L_D that sees the results of :meth:`translate_pairs`; as real_loss."""
         fakes = torch.cat([fake, reconstruction]).detach()
         fake_logits, reconstruction_logits = self._fake_logits(
             fakes, torch.cat([swap_pairs(lr), lr])
         ).chunk(2)
-        r1 = self._r1(image, real_logits)
-        parts = dict(
-            loss_d_real=4 * self.gan_loss(real_logits, True),
+        return _total(
             loss_d_fake=2 * self.gan_loss(fake_logits, False),
             loss_d_rec=2 * self.gan_loss(reconstruction_logits, False),
-            loss_r1=r1,
         )
-        loss = sum(parts.values(), torch.zeros((), device=image.device))
-        return loss, dict(loss_d=loss, **parts)
 
     def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
         """R1 of both real halves, each counted twice."""
@@ -207,6 +332,11 @@ class I2ILR(BaseModel):
             # The published penalty differentiates the mean over a half batch, not the whole one.
             factor *= 4.0
         return factor * self.r1_loss(image, logits)
+
+    @property
+    def r1_interval(self) -> int:
+        """Steps from one R1 to the next."""
+        return getattr(self.r1_loss, 'interval', 1)
 
     def generator_loss(
         self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
@@ -221,9 +351,10 @@ class I2ILR(BaseModel):
         )
         if self.lr_loss is not None:
             parts['loss_g_lr'] = self.lr_loss(fakes, targets)
-        loss = sum(parts.values(), torch.zeros((), device=image.device))
-        error = self._lr_error(fake, swap_pairs(lr))
-        return loss, dict(loss_g=loss, **parts, lr_error=error)
+        loss, log = _total(**parts)
+        return loss, dict(
+            loss_g=loss.detach(), **log, lr_error=self._lr_error(fake, swap_pairs(lr))
+        )
 
     @torch.no_grad()
     def _lr_error(self, fake: Tensor, lr: Tensor) -> Tensor:
@@ -239,8 +370,7 @@ class I2ILR(BaseModel):
         decay = min(self.ema_decay, (1 + t) / (10 + t)) if self.ema_warmup else self.ema_decay
         averages: list[Tensor] = list(self.generator_ema.parameters())
         torch._foreach_lerp_(averages, list(live.parameters()), 1 - decay)
-        for average, value in zip(self.generator_ema.buffers(), live.buffers()):
-            average.copy_(value)
+        torch._foreach_copy_(list(self.generator_ema.buffers()), list(live.buffers()))
         self.ema_updates += 1
 
     # Prediction

@@ -1,27 +1,38 @@
 """Building blocks of the generator and the discriminator (I2I-LR, block diagrams)."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .functional import DivideBySigma, PositionalNorm, conv2d
+
 SLOPE = 0.2
 """Slope of every leaky ReLU."""
 
 
-def leaky_relu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, SLOPE)
+def leaky_relu(x: Tensor, inplace: bool = False) -> Tensor:
+    """In place only where nothing else needs ``x``: after convolutions and normalisations."""
+    return F.leaky_relu(x, SLOPE, inplace)
 
 
 def residual_sum(x: Tensor, shortcut: Tensor) -> Tensor:
     """(x + shortcut) / sqrt(2): the sum of two unit-variance branches keeps unit variance."""
-    return (x + shortcut) / math.sqrt(2)
+    return (x + shortcut).mul_(math.sqrt(0.5))
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
     """Bilinear enlargement with aligned corners, as the published networks use it throughout."""
     return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=True)
+
+
+def pooling_matrix(size: int) -> Tensor:
+    """The (k^2, (k + 1)^2) matrix that turns a k x k kernel into the mean of its four shifts."""
+    kernels = torch.eye(size**2).view(-1, 1, size, size)
+    return F.avg_pool2d(F.pad(kernels, (1, 1, 1, 1)), 2, stride=1).flatten(1)
 
 
 class SNConv2d(nn.Module):
@@ -30,7 +41,7 @@ class SNConv2d(nn.Module):
     Spectral normalisation (Miyato et al. 2018) with the same numbers and state names as
     ``torch.nn.utils.spectral_norm``, but the power iteration is a call of its own
     (:func:`power_iteration`): one per training step however often the network runs, and a forward
-    pass never changes the buffers.
+    pass never changes the buffers. Inside :func:`shared_weights` the division is done once, too.
 
     Args:
         in_channels: Channels of the input.
@@ -38,6 +49,8 @@ class SNConv2d(nn.Module):
         kernel_size: Side of the kernel, with zero padding of (side - 1) // 2 unless given.
         padding: Zero padding.
         bias: Whether there is a bias, zero at the start.
+        pool: Average the output over 2 x 2 pixels. It is done by one convolution of stride 2, whose
+            kernel is the mean of the four shifted ones: 16 multiply-adds in place of 36 for 3 x 3.
     """
 
     def __init__(
@@ -47,8 +60,11 @@ class SNConv2d(nn.Module):
         kernel_size: int = 3,
         padding: int | None = None,
         bias: bool = True,
+        pool: bool = False,
     ) -> None:
         super().__init__()
+        self.pool = pool
+        self.shared: Tensor | None = None
         self.padding = (kernel_size - 1) // 2 if padding is None else padding
         self.weight_orig = nn.Parameter(
             torch.empty(out_channels, in_channels, kernel_size, kernel_size)
@@ -59,11 +75,14 @@ class SNConv2d(nn.Module):
         columns = in_channels * kernel_size**2
         self.register_buffer('weight_u', F.normalize(torch.randn(out_channels), dim=0))
         self.register_buffer('weight_v', F.normalize(torch.randn(columns), dim=0))
+        if pool:
+            self.register_buffer('shifts', pooling_matrix(kernel_size), persistent=False)
         for _ in range(15):
             self.power_iteration()
 
     weight_u: Tensor
     weight_v: Tensor
+    shifts: Tensor
 
     @torch.no_grad()
     def power_iteration(self) -> None:
@@ -75,13 +94,20 @@ class SNConv2d(nn.Module):
     def weight(self) -> Tensor:
         """The normalised weight, (out, in, k, k); computed in float32 under autocast too."""
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            # Clones: the buffers may change before the backward pass needs these values.
-            u, v = self.weight_u.clone(), self.weight_v.clone()
-            sigma = torch.dot(u, self.weight_orig.flatten(1) @ v)
-            return self.weight_orig / sigma
+            return DivideBySigma.apply(self.weight_orig, self.weight_u, self.weight_v)
+
+    def kernel(self) -> Tensor:
+        """What the convolution runs with: the normalised weight, with ``pool`` one size larger."""
+        weight = self.weight()
+        if not self.pool:
+            return weight
+        size = weight.shape[-1] + 1
+        with torch.autocast(weight.device.type, enabled=False):
+            return (weight.flatten(2) @ self.shifts).unflatten(-1, (size, size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight(), self.bias, padding=self.padding)
+        kernel = self.kernel() if self.shared is None else self.shared
+        return conv2d(x, kernel, self.bias, 2 if self.pool else 1, self.padding)
 
 
 def power_iteration(module: nn.Module) -> None:
@@ -89,6 +115,23 @@ def power_iteration(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, SNConv2d):
             child.power_iteration()
+
+
+@contextmanager
+def shared_weights(module: nn.Module) -> Iterator[None]:
+    """Normalise every weight of ``module`` once for all forward passes inside the block.
+
+    The passes share the graph of the weights, so that all backward passes but the last need
+    ``retain_graph=True``.
+    """
+    convs = [child for child in module.modules() if isinstance(child, SNConv2d)]
+    try:
+        for conv in convs:
+            conv.shared = conv.kernel()
+        yield
+    finally:
+        for conv in convs:
+            conv.shared = None
 
 
 class PONO(nn.Module):
@@ -101,9 +144,7 @@ class PONO(nn.Module):
     eps = 1e-5
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        mean = x.mean(dim=1, keepdim=True)
-        std = (x.var(dim=1, keepdim=True) + self.eps).sqrt()
-        return (x - mean) / std, mean, std
+        return PositionalNorm.apply(x, self.eps)
 
 
 class MomentShortcut(nn.Module):
@@ -115,7 +156,7 @@ class MomentShortcut(nn.Module):
 
     def forward(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         beta, gamma = self.conv(torch.cat([mean, std], dim=1)).chunk(2, dim=1)
-        return x * gamma + beta
+        return torch.addcmul(beta, x, gamma)
 
 
 class SPAdaIN(nn.Module):
@@ -133,7 +174,7 @@ class SPAdaIN(nn.Module):
             nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, lr: Tensor) -> Tensor:
-        return self.scale(lr) * F.instance_norm(x) + self.shift(lr)
+        return torch.addcmul(self.shift(lr), self.scale(lr), F.instance_norm(x))
 
 
 class EncoderBlock(nn.Module):
@@ -150,11 +191,12 @@ class EncoderBlock(nn.Module):
         self.pono = PONO()
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        shortcut = self.shortcut(x)
-        x, mean1, std1 = self.pono(self.conv1(leaky_relu(self.norm1(x))))
+        # A 1x1 conv and an average commute; this way round the conv costs a quarter.
+        shortcut = self.shortcut(F.avg_pool2d(x, 2) if self.downscale else x)
+        x, mean1, std1 = self.pono(self.conv1(leaky_relu(self.norm1(x), inplace=True)))
         if self.downscale:
-            x, shortcut = F.avg_pool2d(x, 2), F.avg_pool2d(shortcut, 2)
-        x, mean2, std2 = self.pono(self.conv2(leaky_relu(self.norm2(x))))
+            x = F.avg_pool2d(x, 2)
+        x, mean2, std2 = self.pono(self.conv2(leaky_relu(self.norm2(x), inplace=True)))
         return residual_sum(x, shortcut), (mean1, std1), (mean2, std2)
 
 
@@ -183,10 +225,10 @@ class DecoderBlock(nn.Module):
     ) -> Tensor:
         shortcut = self.shortcut(x)
         # The encoder's second moments have this block's input size, its first the output size.
-        x = self.ms1(self.conv1(leaky_relu(self.norm1(x, lr))), *second_moments)
+        x = self.ms1(self.conv1(leaky_relu(self.norm1(x, lr), inplace=True)), *second_moments)
         if self.upscale:
             x, shortcut, lr = upsample(x), upsample(shortcut), upsample(lr)
-        x = self.ms2(self.conv2(leaky_relu(self.norm2(x, lr))), *first_moments)
+        x = self.ms2(self.conv2(leaky_relu(self.norm2(x, lr), inplace=True)), *first_moments)
         return residual_sum(x, shortcut)
 
 
@@ -196,16 +238,14 @@ class DiscriminatorBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, downscale: bool) -> None:
         super().__init__()
         self.downscale = downscale
-        self.conv1 = SNConv2d(in_channels, out_channels)
+        self.conv1 = SNConv2d(in_channels, out_channels, pool=downscale)
         self.conv2 = SNConv2d(out_channels, out_channels)
         self.shortcut = _shortcut(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = self.shortcut(x)
-        x = self.conv1(leaky_relu(x))
-        if self.downscale:
-            x, shortcut = F.avg_pool2d(x, 2), F.avg_pool2d(shortcut, 2)
-        return residual_sum(self.conv2(leaky_relu(x)), shortcut)
+        shortcut = self.shortcut(F.avg_pool2d(x, 2) if self.downscale else x)
+        x = self.conv2(leaky_relu(self.conv1(leaky_relu(x)), inplace=True))
+        return residual_sum(x, shortcut)
 
 
 def _shortcut(in_channels: int, out_channels: int) -> nn.Module:

@@ -1,11 +1,11 @@
 """Losses of I2I-LR, each a pure function with a registered module around it."""
 
-import torch
 import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down
+from .functional import input_gradient
 
 REDUCTIONS = ('mean', 'sum', 'none')
 
@@ -123,7 +123,7 @@ def r1_penalty(images: Tensor, logits: Tensor, mode: str = 'standard') -> Tensor
         output = logits.flatten(1).mean(dim=1).sum()
     else:
         output = F.softplus(-logits).mean()
-    (gradient,) = torch.autograd.grad(output, images, create_graph=True)
+    gradient = input_gradient(output, images)
     return gradient.square().flatten(1).sum(dim=1).mean()
 
 
@@ -135,15 +135,20 @@ class R1Penalty(nn.Module):
         gamma: Strength of the penalty.
         mode: 'standard' (independent of batch size, accumulation and number of GPUs) or
             'reference' (the published code's).
+        interval: 1 adds the penalty to every step, as published. k > 1 is the lazy regularisation
+            of StyleGAN2 (Karras et al. 2020, appendix B): every k-th step has one more update of D
+            on k times the penalty alone, and D's Adam is corrected (:func:`lazy_adam`).
 
     Raises:
-        ValueError: If the mode is unknown.
+        ValueError: If the mode is unknown or the interval is below 1.
     """
 
-    def __init__(self, gamma: float = 10.0, mode: str = 'standard') -> None:
+    def __init__(self, gamma: float = 10.0, mode: str = 'standard', interval: int = 1) -> None:
         super().__init__()
         check_choice('mode', mode, ('standard', 'reference'))
-        self.gamma, self.mode = gamma, mode
+        if interval < 1:
+            raise ValueError(f'r1_loss.interval is {interval}; it counts steps, at least 1')
+        self.gamma, self.mode, self.interval = gamma, mode, interval
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Penalty of real images (B, 3, H, W) and their logits (B, 1, h, w)."""

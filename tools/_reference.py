@@ -131,10 +131,10 @@ class Recorder(torch.optim.SGD):
 
     def __init__(self, params: Iterable[Tensor]) -> None:
         super().__init__(params, lr=0.0)
-        self.gradients: list[Tensor] = []
+        self.steps: list[list[Tensor]] = []
 
     def step(self) -> None:  # type: ignore[override]
-        self.gradients = [p.grad.clone() for g in self.param_groups for p in g['params']]
+        self.steps.append([p.grad.clone() for g in self.param_groups for p in g['params']])
 
 
 def reference_step(

@@ -258,7 +258,10 @@ class I2ILR(BaseModel):
                 last = i == len(parts) - 1
                 with synchronised(network, last):
                     penalty = self._r1(*self._real_logits(image, lr))
-                    self._backward(wrapper, penalty * self.r1_interval, retain_graph=not last)
+                    # R1 need not reach the biases, and DDP waits for every parameter.
+                    idle = 0 * torch.cat([p for p in network.parameters() if p.ndim == 1]).sum()
+                    loss = penalty * self.r1_interval + idle
+                    self._backward(wrapper, loss, retain_graph=not last)
                 penalties.append(penalty.detach())
         wrapper.step()
         wrapper.zero_grad()

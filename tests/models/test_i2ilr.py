@@ -12,6 +12,7 @@ from i2ilr_mm.models.i2ilr import swap_pairs
 from i2ilr_mm.models.layers import SNConv2d, power_iteration
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
+NETWORKS = ('generator', 'discriminator')
 
 
 def build(**options):
@@ -20,7 +21,7 @@ def build(**options):
         generator=dict(type='I2ILRGenerator', **SMALL),
         discriminator=dict(type='LRResidualDiscriminator', **SMALL),
     )
-    return MODELS.build(dict(type='I2ILR', **networks, **options))
+    return MODELS.build({**dict(type='I2ILR', **networks), **options})
 
 
 def optimizers(model, lr: float = 1e-3) -> OptimWrapperDict:
@@ -34,8 +35,14 @@ def optimizers(model, lr: float = 1e-3) -> OptimWrapperDict:
 
 def recorders(model) -> tuple[OptimWrapperDict, dict[str, Recorder]]:
     """Optimisers that change nothing and keep the gradients they were given."""
-    seen = {n: Recorder(getattr(model, n).parameters()) for n in ('generator', 'discriminator')}
+    seen = {n: Recorder(getattr(model, n).parameters()) for n in NETWORKS}
     return OptimWrapperDict(**{n: OptimWrapper(r) for n, r in seen.items()}), seen
+
+
+def exact_batch() -> dict:
+    """:func:`batch` in float64."""
+    image = torch.stack(batch()['inputs']['img']).double() / 127.5 - 1
+    return dict(inputs=dict(img=list(image), lr=list(down(image, 8))))
 
 
 def batch(size: int = 4) -> dict:
@@ -58,17 +65,106 @@ def test_losses_and_gradients_are_those_of_the_published_schedule(mode, monkeypa
     model = build(
         r1_loss=dict(type='R1Penalty', mode=mode), lr_loss=dict(type='LRConsistencyLoss')
     ).double()
-    inputs = batch()['inputs']
-    image = torch.stack(inputs['img']).double() / 127.5 - 1
-    data = dict(inputs=dict(img=list(image), lr=list(down(image, 8))))
+    data = exact_batch()
     wrappers, seen = recorders(model)
     log = model.train_step(data, wrappers)
-    ours = {name: seen[name].gradients for name in seen}
-    loss_d, loss_g = reference_step(model, wrappers, image)
+    loss_d, loss_g = reference_step(model, wrappers, torch.stack(data['inputs']['img']))
     assert log['loss_d'].item() == pytest.approx(loss_d.item(), rel=1e-9)
     assert log['loss_g'].item() == pytest.approx(loss_g.item(), rel=1e-9)
-    for name in seen:
-        assert difference(ours[name], seen[name].gradients) < 1e-9
+    for name in NETWORKS:
+        ours, published = seen[name].steps
+        assert difference(ours, published) < 1e-9
+
+
+def gradients(steps: int = 1, **options) -> tuple[dict, dict]:
+    """What every update of each network was given, in float64, and the last log."""
+    model = build(lr_loss=dict(type='LRConsistencyLoss'), **options).double()
+    wrappers, seen = recorders(model)
+    for _ in range(steps):
+        log = model.train_step(exact_batch(), wrappers)
+    return {name: seen[name].steps for name in NETWORKS}, log
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        dict(accumulation=2),
+        dict(channels_last=True),
+        dict(compile=dict(backend='aot_eager')),
+        dict(generator=dict(type='I2ILRGenerator', **SMALL, with_cp=True)),
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_ways_to_compute_change_no_number(option):
+    (plain, log), (other, other_log) = gradients(), gradients(**option)
+    for name in NETWORKS:
+        (expected,), (actual,) = plain[name], other[name]
+        assert difference(actual, expected) < 1e-9
+    for name, value in log.items():
+        assert other_log[name].item() == pytest.approx(value.item(), rel=1e-9)
+
+
+def test_accumulation_works_on_parts(monkeypatch):
+    sizes = []
+    model = build(accumulation=2)
+    model.generator.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    model.train_step(batch(), optimizers(model))
+    assert sizes == [2] * 8  # two parts, two calls each, once for D and once more for G
+
+
+def test_compiled_networks_run_compiled_and_r1_does_not():
+    calls = []
+
+    def backend(graph, inputs):
+        def run(*args):
+            calls.append(len(graph.graph.nodes))
+            return graph(*args)
+
+        return run
+
+    model = build(compile=dict(backend=backend))
+    model.train_step(batch(), optimizers(model))
+    everything = len(calls)
+    assert everything >= 4  # two of G, two of D
+    inputs = model.data_preprocessor(batch())['inputs']
+    model.real_loss(inputs['img'], inputs['lr'])
+    assert len(calls) == everything
+
+
+@pytest.mark.parametrize('with_cp, times', [(False, 2), (True, 4)])
+def test_checkpointing_runs_the_blocks_again(with_cp, times):
+    model = build(generator=dict(type='I2ILRGenerator', **SMALL, with_cp=with_cp))
+    calls = []
+    model.generator.encoder[0].norm1.register_forward_hook(lambda *_: calls.append(1))
+    model.train_step(batch(), optimizers(model))
+    assert len(calls) == times
+
+
+@pytest.mark.parametrize('accumulation', [1, 2])
+def test_lazy_r1_is_the_same_gradient_in_another_update(accumulation, monkeypatch):
+    monkeypatch.setattr(SNConv2d, 'power_iteration', lambda self: None)
+    eager, _ = gradients()
+    r1 = dict(type='R1Penalty', interval=4)
+    lazy, _ = gradients(r1_loss=r1, accumulation=accumulation, steps=5)
+    (both,), (main, *rest) = eager['discriminator'], lazy['discriminator']
+    assert len(rest) == 6  # after the first and the fifth step
+    summed = [m + r / 4 for m, r in zip(main, rest[0])]
+    assert difference(summed, both) < 1e-9
+    assert difference(rest[5], rest[0]) < 1e-9 and difference(rest[4], main) < 1e-9
+    assert difference(lazy['generator'][0], eager['generator'][0]) < 1e-9
+
+
+def test_weights_are_normalised_once_per_value(monkeypatch):
+    """Once for G, and for D before and after its update."""
+    calls = []
+    original = SNConv2d.weight
+    monkeypatch.setattr(SNConv2d, 'weight', lambda self: calls.append(self) or original(self))
+    model = build()
+    model.train_step(batch(), optimizers(model))
+    for network, times in ((model.generator, 1), (model.discriminator, 2)):
+        for conv in (m for m in network.modules() if isinstance(m, SNConv2d)):
+            assert sum(c is conv for c in calls) == times
+            assert conv.shared is None
 
 
 def test_train_step_is_the_published_schedule():
@@ -196,6 +292,8 @@ def test_predictions():
     [
         (dict(autocast='float16'), "'float16'.*bfloat16"),
         (dict(ema_decay=1.0), 'ema_decay is 1.0'),
+        (dict(accumulation=0), 'accumulation is 0'),
+        (dict(r1_loss=dict(type='R1Penalty', interval=0)), 'interval is 0'),
         (dict(lr_loss=dict(type='LRConsistencyLoss', reduction='none')), 'reduction'),
     ],
 )
@@ -208,3 +306,6 @@ def test_odd_batches_are_refused():
     model = build()
     with pytest.raises(ValueError, match='3 images'):
         model.train_step(batch(3), optimizers(model))
+    with pytest.raises(ValueError, match='6 images for 2 part.*multiple of 4'):
+        split = build(accumulation=2)
+        split.train_step(batch(6), optimizers(split))

@@ -49,6 +49,42 @@ def test_weight_stays_float32_under_autocast():
         assert conv(torch.randn(1, 3, 8, 8)).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize('size', [1, 3])
+def test_pooling_convolution_is_a_convolution_and_a_pool(size):
+    torch.manual_seed(0)
+    pooled = layers.SNConv2d(3, 5, size, pool=True).double()
+    nn.init.normal_(pooled.bias)
+    plain = layers.SNConv2d(3, 5, size).double()
+    plain.load_state_dict(pooled.state_dict())  # the same names
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert torch.allclose(pooled(x), F.avg_pool2d(plain(x), 2), rtol=0, atol=1e-13)
+
+
+def test_blocks_average_before_the_shortcut_to_the_same_result():
+    block = layers.DiscriminatorBlock(3, 5, downscale=True).double()
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    weight, bias = block.conv1.weight(), block.conv1.bias
+    y = F.avg_pool2d(F.conv2d(layers.leaky_relu(x), weight, bias, padding=1), 2)
+    side = F.avg_pool2d(F.conv2d(x, block.shortcut.weight()), 2)
+    expected = (block.conv2(layers.leaky_relu(y)) + side) / math.sqrt(2)
+    assert torch.allclose(block(x), expected, atol=1e-13)
+
+
+def test_shared_weights_serve_all_calls_and_one_graph():
+    conv = layers.SNConv2d(3, 4)
+    x = torch.randn(1, 3, 8, 8)
+    (conv(x).sum() + conv(2 * x).sum()).backward()
+    expected, conv.weight_orig.grad = conv.weight_orig.grad, None
+    with layers.shared_weights(conv):
+        conv(x).sum().backward(retain_graph=True)
+        conv(2 * x).sum().backward()
+        with torch.no_grad():
+            conv.weight_orig.zero_()
+        assert conv(x).abs().max() > 0
+    assert torch.allclose(conv.weight_orig.grad, expected, rtol=1e-4, atol=1e-5)
+    assert conv(x).abs().max().isnan()
+
+
 def test_pono_is_unbiased_over_channels():
     x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
     normal, mean, std = layers.PONO()(x)

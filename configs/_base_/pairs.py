@@ -22,6 +22,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=dict(type='default_collate'),  # stacked by the workers
     sampler=dict(type='PairSampler'),
     dataset=dict(type='ImagePool', split='train', pipeline=train_pipeline),
 )

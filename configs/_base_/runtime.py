@@ -3,6 +3,7 @@ default_scope = 'mmagic'
 custom_imports = dict(imports=['i2ilr_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
+    runtime_info=dict(type='DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     checkpoint=dict(
@@ -14,6 +15,7 @@ default_hooks = dict(
         save_best='lr_mae',
         rule='less',
     ),
+    cost=dict(type='CostHook'),
     throughput=dict(type='ThroughputHook'),
     samples=dict(type='SampleGridHook', interval=1000, n_pairs=6),
 )
@@ -21,7 +23,7 @@ log_processor = dict(
     type='LogProcessor',
     by_epoch=False,
     window_size=100,
-    mean_pattern=r'.*(loss|time|lr_error|img_per_s).*',
+    mean_pattern=r'.*(loss|time|lr_error).*',
 )
 
 # TensorBoard and W&B: docs/training.md

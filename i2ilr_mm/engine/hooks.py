@@ -1,4 +1,4 @@
-"""Hooks: checkpoints as plain data, throughput, sample grids."""
+"""Hooks: checkpoints as plain data, losses and throughput, sample grids."""
 
 import os
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmagic.registry import HOOKS
 from mmengine.dist import get_world_size, master_only
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -75,14 +75,45 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 @HOOKS.register_module()
+class DeferredRuntimeInfoHook(RuntimeInfoHook):
+    """MMEngine's hook, reading the losses when they are logged instead of in every step.
+
+    Reading a number makes the processor wait for the GPU, which then has nothing to do next.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[dict[str, torch.Tensor]] = []
+        self.interval = 1
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        loggers = [h.interval for h in runner.hooks if isinstance(h, LoggerHook)]
+        self.interval = min(loggers, default=1)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.waiting.append(outputs or {})
+        if self.every_n_inner_iters(batch_idx, self.interval) or self.is_last_train_iter(runner):
+            values = [value for output in self.waiting for value in output.values()]
+            numbers = iter(torch.stack(values).tolist())  # one read for all
+            for name in (name for output in self.waiting for name in output):
+                runner.message_hub.update_scalar(f'train/{name}', next(numbers))
+            self.waiting.clear()
+
+
+@HOOKS.register_module()
 class ThroughputHook(Hook):
-    """Log pictures per second over all ranks (``img_per_s``) and thousands seen (``kimg``)."""
+    """Log pictures per second over all ranks (``img_per_s``) and thousands seen (``kimg``).
+
+    The speed is that of the log's window: a single step ends before the GPU has done its work.
+    """
 
     priority = 'NORMAL'  # after IterTimerHook, before LoggerHook
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: object, **kwargs: object):
         batch = runner.train_dataloader.batch_size * get_world_size()
-        seconds = runner.message_hub.get_scalar('train/time').current()
+        seconds = runner.message_hub.get_scalar('train/time').mean(runner.log_processor.window_size)
         runner.message_hub.update_scalar('train/img_per_s', batch / max(seconds, 1e-9))
         runner.message_hub.update_scalar('train/kimg', batch * (runner.iter + 1) / 1000)
 

@@ -73,6 +73,9 @@ def build_runner(cfg: Config) -> Runner:
     if 'data_root' in cfg:
         resolve_root(cfg.data_root)
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(loader):
+            cfg[loader].setdefault('pin_memory', torch.cuda.is_available())
     if cfg.get('launcher') == 'pytorch' and not torch.cuda.is_available():
         # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.
         torch.distributed.init_process_group('gloo')

@@ -1,5 +1,6 @@
 """The generator: a source picture and an LR target in, a picture out."""
 
+import copy
 import math
 from itertools import pairwise
 from typing import Any
@@ -103,6 +104,19 @@ class I2ILRGenerator(nn.Module):
             block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
             x = self._run(block, x, block_lr, *moments[-1 - i])
         return self.to_rgb(x)
+
+    def deploy(self) -> 'I2ILRGenerator':
+        """A copy for inference, with plain convolutions that hold the normalised weights.
+
+        Returns:
+            The network in eval mode, without gradients; its outputs are those of this one.
+        """
+        network = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in list(network.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, SNConv2d):
+                    setattr(module, name, child.folded())
+        return network
 
     def _run(self, block: nn.Module, *inputs: Any) -> Any:
         if self.with_cp and torch.is_grad_enabled():

@@ -109,6 +109,25 @@ class SNConv2d(nn.Module):
         kernel = self.kernel() if self.shared is None else self.shared
         return conv2d(x, kernel, self.bias, 2 if self.pool else 1, self.padding)
 
+    @torch.no_grad()
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution with the same result."""
+        kernel = self.kernel()
+        conv = nn.Conv2d(
+            kernel.shape[1],
+            kernel.shape[0],
+            kernel.shape[-1],
+            stride=2 if self.pool else 1,
+            padding=self.padding,
+            bias=self.bias is not None,
+            device=kernel.device,
+            dtype=kernel.dtype,
+        )
+        conv.weight.copy_(kernel)
+        if self.bias is not None:
+            conv.bias.copy_(self.bias)  # type: ignore[union-attr]
+        return conv.requires_grad_(False)
+
 
 def power_iteration(module: nn.Module) -> None:
     """Run one power iteration for every spectrally normalised weight of ``module``."""

@@ -1,0 +1,137 @@
+"""What a training step costs, counted before anything is computed."""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmagic.registry import HOOKS, MODELS
+from mmengine.dist import get_world_size, master_only
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import flop_registry
+
+from ..lr import down
+from ..models.i2ilr import I2ILR
+
+GIB = 2**30
+FLOAT = 4
+"""Bytes of a parameter, its gradient and each of Adam's two averages."""
+
+
+@dataclass
+class Cost:
+    """Cost of one training step on one device.
+
+    Attributes:
+        macs: Multiply-adds of convolutions and matrix products, forward and backward.
+        peak_bytes: Most memory that tensors take at one time, Adam's averages included; what the
+            allocator and the convolution library add is not.
+        batch_size: Pictures in the step.
+    """
+
+    macs: int
+    peak_bytes: int
+    batch_size: int
+
+    @property
+    def gmac_per_image(self) -> float:
+        return self.macs / self.batch_size / 1e9
+
+
+class Counter(TorchDispatchMode):
+    """Counts multiply-adds, and the bytes of all storages that operations make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = self.live = self.peak = 0
+        self.known: set[int] = set()
+
+    def follow(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self.known:
+            return
+        self.known.add(storage._cdata)
+        self.live += storage.nbytes()
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.live -= size
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if (flops := flop_registry.get(func._overloadpacket)) is not None:
+            self.macs += flops(*args, **kwargs, out_val=result) // 2
+        for value in tree_iter(result):
+            if isinstance(value, Tensor):
+                self.follow(value)
+        return result
+
+
+def step_cost(model: dict, batch_size: int) -> Cost:
+    """Count one training step of a model, without computing it.
+
+    Args:
+        model: Config of an :class:`~i2ilr_mm.models.I2ILR`; a lazy R1 counts by its share.
+        batch_size: Pictures in the step, on one device.
+    """
+    interval = (model.get('r1_loss') or {}).get('interval', 1)
+    costs = [_step_cost(model, batch_size, step) for step in range(min(interval, 2))]
+    macs = (costs[0].macs + (interval - 1) * costs[-1].macs) // interval
+    return Cost(macs, max(cost.peak_bytes for cost in costs), batch_size)
+
+
+def _step_cost(model: dict, batch_size: int, step: int) -> Cost:
+    def train_step(network: I2ILR, image: Tensor) -> None:
+        network.ema_updates = step
+        lr = down(image, network.generator.lr_size)
+        network.train_step(dict(inputs=dict(img=image, lr=lr)), idle_optimizers(network))
+
+    return count({**model, 'compile': False}, batch_size, train_step)
+
+
+def count(model: dict, batch_size: int, step: Callable[[I2ILR, Tensor], Any]) -> Cost:
+    """Count what ``step`` does with a model and a batch (B, 3, H, H) of its size."""
+    with FakeTensorMode(), Counter() as counter:
+        network = MODELS.build(model)
+        size = network.generator.img_size
+        step(network, torch.empty(batch_size, 3, size, size))
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return Cost(counter.macs, counter.peak + 2 * FLOAT * trained, batch_size)
+
+
+def idle_optimizers(model: nn.Module) -> OptimWrapperDict:
+    """Optimisers with no memory and no arithmetic of their own."""
+    networks = ('generator', 'discriminator')
+    return OptimWrapperDict(
+        **{n: OptimWrapper(torch.optim.SGD(getattr(model, n).parameters(), lr=0)) for n in networks}
+    )
+
+
+@HOOKS.register_module()
+class CostHook(Hook):
+    """Say what the training is going to cost, before it begins."""
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        batch_size = runner.train_dataloader.batch_size
+        cost = step_cost(runner.cfg.model, batch_size)
+        steps = runner.max_iters - runner.iter
+        images = steps * batch_size * get_world_size()
+        runner.logger.info(
+            f'Cost: {cost.gmac_per_image:,.0f} GMAC per picture; '
+            f'{cost.peak_bytes / GIB:.1f} GiB of tensors in a step of {cost.batch_size} on each '
+            f'device; {steps:,} steps to go with {images / 1000:,.0f} kimg, '
+            f'{images * cost.gmac_per_image / 1e6:,.1f} PMAC in all'
+        )

@@ -85,7 +85,8 @@ class I2ILR(BaseModel):
             the standard R1), for two more generator calls without a graph.
         compile: True, or options of ``torch.compile``, compiles G and D; what R1 goes through stays
             eager, for there are no compiled second derivatives.
-        channels_last: Run the networks in the channels-last memory format.
+        channels_last: Run D in the channels-last memory format; the instance norms of G know only
+            the other one.
 
     Raises:
         ValueError: If an option is unknown, or a training batch is odd.
@@ -137,6 +138,8 @@ class I2ILR(BaseModel):
         self.accumulation, self.channels_last = accumulation, channels_last
         if compile:
             options = compile if isinstance(compile, dict) else {}
+            # Or a compiled graph could not share its weights with another backward pass.
+            torch._functorch.config.donated_buffer = False
             self.generator.compile(**options)
             self.discriminator.compile(**options)
 
@@ -191,8 +194,6 @@ class I2ILR(BaseModel):
                 f'{self.accumulation} part(s): set a batch_size per GPU that is a multiple of '
                 f'{2 * self.accumulation}'
             )
-        if self.channels_last:
-            img = img.contiguous(memory_format=torch.channels_last)
         return list(zip(img.chunk(self.accumulation), lr.chunk(self.accumulation)))
 
     def _update_discriminator(
@@ -282,15 +283,18 @@ class I2ILR(BaseModel):
             reconstruction = self.generator(fake, lr)
         return fake.to(image.dtype), reconstruction.to(image.dtype)
 
+    def _layout(self, image: Tensor) -> Tensor:
+        return image.contiguous(memory_format=torch.channels_last) if self.channels_last else image
+
     def _real_logits(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """The images as leaves of the graph, and their logits; eager and in float32 for R1."""
-        image = image.detach().requires_grad_()
+        image = self._layout(image).detach().requires_grad_()
         with twice_differentiable(), torch.compiler.set_stance('force_eager'):
             return image, self.discriminator(image, torch.zeros_like(lr))
 
     def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:
         with self._autocast():
-            logits = self.discriminator(fake, residual(fake, lr, self.lr_method))
+            logits = self.discriminator(self._layout(fake), residual(fake, lr, self.lr_method))
         return logits.to(fake.dtype)
 
     def real_loss(self, image: Tensor, lr: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -309,8 +313,8 @@ class I2ILR(BaseModel):
         """
         if self.r1_interval > 1:
             with self._autocast():
-                logits = self.discriminator(image, torch.zeros_like(lr)).to(image.dtype)
-            return _total(loss_d_real=4 * self.gan_loss(logits, True))
+                logits = self.discriminator(self._layout(image), torch.zeros_like(lr))
+            return _total(loss_d_real=4 * self.gan_loss(logits.to(image.dtype), True))
         image, logits = self._real_logits(image, lr)
         r1 = self._r1(image, logits)
         return _total(loss_d_real=4 * self.gan_loss(logits, True), loss_r1=r1)

@@ -91,9 +91,10 @@ def gradients(steps: int = 1, **options) -> tuple[dict, dict]:
         dict(accumulation=2),
         dict(channels_last=True),
         dict(compile=dict(backend='aot_eager')),
+        dict(compile=dict(backend='aot_eager'), accumulation=2),
         dict(generator=dict(type='I2ILRGenerator', **SMALL, with_cp=True)),
     ],
-    ids=lambda option: next(iter(option)),
+    ids=lambda option: '+'.join(option),
 )
 def test_ways_to_compute_change_no_number(option):
     (plain, log), (other, other_log) = gradients(), gradients(**option)
@@ -110,6 +111,20 @@ def test_accumulation_works_on_parts(monkeypatch):
     model.generator.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     model.train_step(batch(), optimizers(model))
     assert sizes == [2] * 8  # two parts, two calls each, once for D and once more for G
+
+
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('interval', [1, 16])
+def test_channels_last_reaches_the_discriminator(channels_last, interval):
+    seen = []
+    model = build(channels_last=channels_last, r1_loss=dict(type='R1Penalty', interval=interval))
+    model.discriminator.blocks[1].conv2.register_forward_hook(
+        lambda module, inputs, output: seen.append(
+            inputs[0].is_contiguous(memory_format=torch.channels_last)
+        )
+    )
+    model.train_step(batch(), optimizers(model))
+    assert seen == [channels_last] * (3 if interval == 1 else 4)
 
 
 def test_compiled_networks_run_compiled_and_r1_does_not():

@@ -1,0 +1,362 @@
+"""What tools/benchmark.py measures."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from _reference import Recorder, reference_step
+from mmagic.registry import DATASETS, MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch import Tensor
+
+from i2ilr_mm.datasets.pictures import resolve_root
+from i2ilr_mm.engine.cost import GIB, count, idle_optimizers, step_cost
+from i2ilr_mm.files import replacing, write_json
+from i2ilr_mm.lr import down
+from i2ilr_mm.models import I2ILR
+from i2ilr_mm.models.layers import SNConv2d
+
+CHANNELS_LAST = torch.channels_last
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+Step = Callable[[], Any]
+
+
+def benchmark(
+    cfg: Config,
+    variants: dict[str, dict],
+    rounds: int,
+    threads: int | None,
+    with_data: bool,
+    out: str,
+) -> str:
+    """Measure; write benchmark.json and benchmark.md to ``out``; return the Markdown."""
+    init_default_scope('mmagic')
+    MMLogger.get_instance('mmengine', log_level='WARNING')
+    torch.set_flush_denormal(True)
+    if threads:
+        torch.set_num_threads(threads)
+    peaks = matrix_peaks()
+    data = data_root(cfg)
+    image = batch_of(cfg, data)
+    lr = down(image, cfg.lr_size, cfg.lr_method)
+    steps, results = {}, {}
+    for name, options in {'reference schedule': None, **variants}.items():
+        try:
+            say(f'preparing {name}')
+            steps[name], results[name] = prepare(cfg, options, image, lr)
+        except Exception as error:
+            say(f'{name} left out: {type(error).__name__}: {str(error).splitlines()[0][:200]}')
+    for name, seconds in interleaved(steps, rounds).items():
+        results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peaks))
+    for result in results.values():
+        pairs = zip(results['reference schedule']['seconds'], result['seconds'])
+        result['speedup'] = statistics.median(a / b for a, b in pairs)
+    report = dict(
+        machine=machine(),
+        config=os.path.basename(cfg.filename),
+        img_size=cfg.img_size,
+        lr_size=cfg.lr_size,
+        batch_size=len(image),
+        pictures=data,
+        matrix_peak_gmac_per_s=peaks,
+        steps=results,
+        inference=inference(cfg, image, lr, rounds),
+    )
+    if with_data:
+        report['data'] = data_wait(cfg, data, steps.get('default'))
+    text = markdown(report)
+    write_json(os.path.join(out, 'benchmark.json'), report)
+    with replacing(os.path.join(out, 'benchmark.md')) as path, open(path, 'w') as file:
+        file.write(text)
+    return text
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+# Models and steps
+
+
+def model_config(cfg: Config, options: dict) -> ConfigDict:
+    """The config's model with the options of a variant; 'default' is float32 and eager."""
+    model = cfg.model.copy()
+    options = dict(options)
+    model.r1_loss = {**model.r1_loss, 'interval': options.pop('interval', 1)}
+    model.generator = {**model.generator, 'with_cp': options.pop('with_cp', False)}
+    plain = dict(autocast=None, compile=False, accumulation=1, channels_last=False)
+    model.update({**plain, **options})
+    return model
+
+
+def build(cfg: Config, options: dict) -> I2ILR:
+    torch.manual_seed(0)
+    return MODELS.build(model_config(cfg, options)).to(DEVICE)
+
+
+def prepare(
+    cfg: Config, options: dict | None, image: Tensor, lr: Tensor
+) -> tuple[dict[str, Step], dict[str, Any]]:
+    """The steps of a variant by kind, warmed up, and what is known before they are timed."""
+    allocated = torch.cuda.memory_allocated() if DEVICE == 'cuda' else 0
+    model = build(cfg, options or {})
+    optimizers = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
+    data = dict(inputs=dict(img=image, lr=lr))
+    if options is None:
+        steps = dict(always=lambda: reference_step(model, optimizers, image))
+        cost = count(model_config(cfg, {}), len(image), fake_reference_step)
+    else:
+        cost = step_cost(model_config(cfg, options), len(image))
+        steps = {kind: own_step(model, optimizers, data, kind) for kind in kinds(model)}
+    if DEVICE == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    for _ in range(2):
+        for step in steps.values():
+            step()
+    memory, source = cost.peak_bytes, 'counted'
+    if DEVICE == 'cuda':
+        memory, source = torch.cuda.max_memory_allocated() - allocated, 'measured'
+    result = dict(
+        gmac_per_image=cost.gmac_per_image, peak_memory_gib=memory / GIB, peak_memory=source
+    )
+    if options is not None and model.r1_interval == 1:
+        result['difference'] = difference(cfg, options, image, lr)
+    return steps, result
+
+
+def kinds(model: I2ILR) -> list[str]:
+    return ['always'] if model.r1_interval == 1 else ['with R1', 'without R1']
+
+
+def own_step(model: I2ILR, optimizers: OptimWrapperDict, data: dict, kind: str) -> Step:
+    def step() -> None:
+        model.ema_updates = 1 if kind == 'without R1' else 0
+        model.train_step(data, optimizers)
+
+    return step
+
+
+def fake_reference_step(model: I2ILR, image: Tensor) -> None:
+    reference_step(model, idle_optimizers(model), image)
+
+
+def difference(cfg: Config, options: dict, image: Tensor, lr: Tensor) -> dict[str, float]:
+    """Largest relative distance of losses, and of gradients per network, from the reference.
+
+    The spectral norm is frozen and the weights stay as they are.
+    """
+    model = build(cfg, options)
+    recorders = {
+        n: Recorder(getattr(model, n).parameters()) for n in ('generator', 'discriminator')
+    }
+    wrappers = OptimWrapperDict(**{n: OptimWrapper(r) for n, r in recorders.items()})
+    with patch.object(SNConv2d, 'power_iteration', lambda self: None):
+        log = model.train_step(dict(inputs=dict(img=image, lr=lr)), wrappers)
+        losses = reference_step(model, wrappers, image)
+    pairs = zip((log['loss_d'], log['loss_g']), losses)
+    result = dict(loss=max((abs(a - b) / abs(b)).item() for a, b in pairs))
+    for name, recorder in recorders.items():
+        ours, theirs = (torch.cat([g.flatten() for g in step]) for step in recorder.steps)
+        result[name] = ((ours - theirs).norm() / theirs.norm()).item()
+    return result
+
+
+# Timing
+
+
+def timed(step: Step) -> float:
+    """Seconds that a step takes, with what it left on the GPU."""
+    if DEVICE == 'cuda':
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    step()
+    if DEVICE == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def interleaved(steps: dict[str, dict[str, Step]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each in every round; a round runs all of them once, so that noise hits all."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for i in range(rounds):
+        say(f'round {i + 1} of {rounds}')
+        for name, by_kind in steps.items():
+            times = {kind: timed(step) for kind, step in by_kind.items()}
+            seconds[name].append(times['always'] if 'always' in times else lazy_mean(times))
+    return seconds
+
+
+def lazy_mean(times: dict[str, float], interval: int = 16) -> float:
+    return (times['with R1'] + (interval - 1) * times['without R1']) / interval
+
+
+def figures(
+    seconds: list[float], batch_size: int, gmac_per_image: float, peaks: dict[str, float]
+) -> dict[str, Any]:
+    median = statistics.median(seconds)
+    rate = gmac_per_image * batch_size / median
+    return dict(
+        seconds=seconds,
+        median_s=median,
+        spread_s=[min(seconds), max(seconds)],
+        s_per_kimg=median / batch_size * 1000,
+        img_per_s=batch_size / median,
+        gmac_per_s=rate,
+        share_of_peak={name: rate / peak for name, peak in peaks.items()},
+    )
+
+
+def matrix_peaks() -> dict[str, float]:
+    """Measured GMAC/s by data type, the best of ten.
+
+    Of a large matrix product on a GPU; on a CPU of a large convolution, which is faster there.
+    """
+    peaks = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        if DEVICE == 'cuda':
+            a = torch.randn(8192, 8192, device=DEVICE, dtype=dtype)
+            macs, step = len(a) ** 3, partial(torch.matmul, a, a)
+        else:
+            x = torch.randn(4, 512, 32, 32, dtype=dtype).contiguous(memory_format=CHANNELS_LAST)
+            weight = torch.randn(512, 512, 3, 3, dtype=dtype)
+            macs, step = 9 * 512 * x.numel(), partial(F.conv2d, x, weight, padding=1)
+        best = min(timed(step) for _ in range(10))
+        peaks[str(dtype).removeprefix('torch.')] = macs / best / 1e9
+    return peaks
+
+
+def inference(cfg: Config, image: Tensor, lr: Tensor, rounds: int) -> dict[str, Any]:
+    """The generator as trained, folded, and folded in bfloat16."""
+    generator = build(cfg, {}).generator.eval().requires_grad_(False)
+    folded = generator.deploy()
+
+    def bf16() -> Tensor:
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            return folded(image, lr)
+
+    steps: dict[str, Step] = {
+        'generator': lambda: generator(image, lr),
+        'deployed': lambda: folded(image, lr),
+        'deployed, bf16': bf16,
+    }
+    expected = generator(image, lr)
+    result: dict[str, Any] = {}
+    for name, step in steps.items():
+        result[name] = dict(
+            largest_difference=(step() - expected).abs().max().item() / expected.abs().max().item()
+        )
+    seconds = interleaved({name: dict(always=step) for name, step in steps.items()}, 3 * rounds)
+    for name, values in seconds.items():
+        result[name]['img_per_s'] = len(image) / statistics.median(values)
+    return result
+
+
+# Data
+
+
+def data_root(cfg: Config) -> str:
+    """The config's pictures, or the embedded ones where these are not there."""
+    try:
+        resolve_root(cfg.data_root)
+    except FileNotFoundError:
+        say(f"'{cfg.data_root}' is not there: the embedded pictures are used, enlarged")
+        return 'embedded:heads64'
+    return cfg.data_root
+
+
+def batch_of(cfg: Config, root: str) -> Tensor:
+    """One training batch (B, 3, H, H) in [-1, 1] on the device."""
+    dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'data_root': root})
+    items = [dataset[i]['inputs']['img'] for i in range(cfg.train_dataloader.batch_size)]
+    return (torch.stack(items).float() / 127.5 - 1).to(DEVICE)
+
+
+def data_wait(
+    cfg: Config, root: str, steps: dict[str, Step] | None, batches: int = 12
+) -> dict[str, float]:
+    """Pictures per second of the loader alone, and the share of a loop that waits for it."""
+    loader = cfg.train_dataloader.copy()
+    loader.dataset = {**loader.dataset, 'data_root': root}
+    iterator = iter(Runner.build_dataloader(loader, seed=0))
+    next(iterator)
+    start = time.perf_counter()
+    for _ in range(batches):
+        next(iterator)
+    result = dict(
+        workers=loader.num_workers,
+        loader_img_per_s=batches * loader.batch_size / (time.perf_counter() - start),
+    )
+    if steps:
+        waiting = working = 0.0
+        for _ in range(batches):
+            start = time.perf_counter()
+            next(iterator)
+            waiting += time.perf_counter() - start
+            working += timed(steps['always'])
+        result['wait_share'] = waiting / (waiting + working)
+    return result
+
+
+# Report
+
+
+def machine() -> dict[str, Any]:
+    """Names of what was measured on."""
+    name = platform.processor() or platform.machine()
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo') as file:
+            lines = [line for line in file if line.startswith('model name')]
+        name = lines[0].partition(':')[2].strip() if lines else name
+    return dict(
+        cpu=name,
+        threads=torch.get_num_threads(),
+        gpu=torch.cuda.get_device_name() if DEVICE == 'cuda' else None,
+        torch=torch.__version__,
+        python=platform.python_version(),
+    )
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as two Markdown tables."""
+    on = report['machine']
+    place = on['gpu'] or f'{on["cpu"]}, {on["threads"]} threads'
+    lines = [
+        f'{report["config"]} at {report["img_size"]} px, LR {report["lr_size"]}, batches of '
+        f'{report["batch_size"]} pictures; {place}; torch {on["torch"]}; measured peak '
+        + ', '.join(f'{v:,.0f} GMAC/s {k}' for k, v in report['matrix_peak_gmac_per_s'].items()),
+        '',
+        '| step | s | (min-max) | img/s | s/kimg | speed-up | GMAC/img | GMAC/s | GiB | '
+        'difference of loss, grad G, grad D |',
+        '|---|---|---|---|---|---|---|---|---|---|',
+    ]
+    for name, r in report['steps'].items():
+        gap = r.get('difference')
+        lines.append(
+            f'| {name} | {r["median_s"]:.3f} | {r["spread_s"][0]:.3f}-{r["spread_s"][1]:.3f} | '
+            f'{r["img_per_s"]:.2f} | {r["s_per_kimg"]:.0f} | {r["speedup"]:.2f} | '
+            f'{r["gmac_per_image"]:.1f} | {r["gmac_per_s"]:.0f} | {r["peak_memory_gib"]:.2f} | '
+            + (' '.join(f'{v:.0e}' for v in gap.values()) if gap else '-')
+            + ' |'
+        )
+    lines += ['', '| inference | img/s | largest difference |', '|---|---|---|']
+    for name, r in report['inference'].items():
+        lines.append(f'| {name} | {r["img_per_s"]:.2f} | {r["largest_difference"]:.0e} |')
+    if data := report.get('data'):
+        wait = f'; the step waits {data["wait_share"]:.1%} of the time' if len(data) > 2 else ''
+        lines += [
+            '',
+            f'Input pipeline: {data["loader_img_per_s"]:.0f} img/s with {data["workers"]} '
+            f'workers{wait}.',
+        ]
+    return '\n'.join([*lines, ''])

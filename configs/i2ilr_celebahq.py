@@ -24,4 +24,4 @@ test_dataloader = dict(dataset=dict(n_targets=5, **pool))
 del pool
 
 # 100 epochs of 28,000 pictures, 8 at a time.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=350000, val_interval=10000)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=350000, val_interval=10000)

@@ -23,7 +23,7 @@ test_evaluator = [dict(type='LRConsistency', lr_method='box'), dict(type='FDLite
 del pool
 
 auto_scale_lr = dict(base_batch_size=4)
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=8000, val_interval=2000)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=8000, val_interval=2000)
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(interval=500),

@@ -11,12 +11,15 @@ from typing import Any
 def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; the file takes ``path`` once the block ends without an error.
 
-    Missing folders are made. After an error ``path`` is as it was.
+    Missing folders are made. After an error ``path`` is as it was; after a kill, too, and the
+    unfinished file stays beside it as ``path.<process id>.partial``.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     partial = f'{path}.{os.getpid()}.partial'
     try:
         yield partial
+        with open(partial, 'rb') as file:
+            os.fsync(file.fileno())  # else a power cut could leave the new name on no content
         os.replace(partial, path)
     finally:
         if os.path.exists(partial):

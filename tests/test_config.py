@@ -35,6 +35,13 @@ def test_configs_are_complete_without_our_loader(root, name):
     assert plain._cfg_dict.to_dict() == load_config(root / f'configs/{name}.py')._cfg_dict.to_dict()
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_resumes_exactly(root, name):
+    cfg = load_config(root / f'configs/{name}.py')
+    assert cfg.train_cfg.type == 'ResumableTrainLoop'
+    assert cfg.train_dataloader.sampler.type == 'PairSampler'
+
+
 def test_published_recipe(root):
     cfg = load_config(root / 'configs/i2ilr_celebahq_128.py')
     assert (cfg.img_size, cfg.lr_size, cfg.model.lr_loss) == (128, 8, None)

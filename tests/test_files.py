@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -15,3 +16,12 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert json.loads(path.read_text()) == dict(x=1)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    calls = []
+    for name in ('fsync', 'replace'):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, f=real: (calls.append(n), f(*a)))
+    write_json(str(tmp_path / 'a.json'), {})
+    assert calls == ['fsync', 'replace']

@@ -11,7 +11,6 @@ default_hooks = dict(
         by_epoch=False,
         interval=5000,
         max_keep_ckpts=3,
-        save_param_scheduler=False,
         save_best='lr_mae',
         rule='less',
     ),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..files import write_json
 from ..lr import check_choice
+from .draws import Draw, seeded
 from .pictures import PictureError, list_pictures, picture_path, picture_size, resolve_root
 
 SPLITS = ('train', 'val', 'test')
@@ -68,6 +69,9 @@ class ImagePool(BaseDataset):
     The layout is ``root/{train,val,test}/[class/]picture``, as StarGAN v2's sets have it; a root
     without split folders is split by name. Classes are the first sub-folders.
 
+    Items are asked for by index or by :class:`Draw`, whose seed decides every random choice of the
+    transforms.
+
     Args:
         data_root: A folder, a zip file, or 'embedded:heads64'.
         split: 'train', 'val' or 'test'.
@@ -96,6 +100,12 @@ class ImagePool(BaseDataset):
         self.split, self.img_size, self.lr_size = split, img_size, lr_size
         self.resolved_root = resolve_root(data_root)
         super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
+
+    def __getitem__(self, idx: int | Draw) -> dict:
+        if not isinstance(idx, Draw):
+            return super().__getitem__(idx)
+        with seeded(idx.seed):
+            return super().__getitem__(idx.picture)
 
     def _join_prefix(self) -> None:
         """Paths are made in load_data_list; BaseDataset's joining does not know zips."""

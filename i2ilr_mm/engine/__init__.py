@@ -1,7 +1,8 @@
-"""Hooks, samplers and optimisers, in MMagic's registries."""
+"""Hooks, optimisers, the training loop and its sampler, in MMagic's registries."""
 
 from .cost import CostHook
 from .hooks import DeferredRuntimeInfoHook, PlainCheckpointHook, SampleGridHook, ThroughputHook
+from .loops import ResumableTrainLoop
 from .optim import I2ILROptimWrapperConstructor
 from .samplers import PairSampler
 
@@ -11,6 +12,7 @@ __all__ = [
     'I2ILROptimWrapperConstructor',
     'PairSampler',
     'PlainCheckpointHook',
+    'ResumableTrainLoop',
     'SampleGridHook',
     'ThroughputHook',
 ]

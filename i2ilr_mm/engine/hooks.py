@@ -1,12 +1,13 @@
 """Hooks: checkpoints as plain data, losses and throughput, sample grids."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from mmagic.registry import HOOKS
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import get_world_size, is_main_process, master_only
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -14,6 +15,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ..evaluation.grid import load_pairs, sample_grid
 from ..inference.model import check_state
 from ..models.i2ilr import unwrap
+from .checkpoints import remove_partials
 
 
 def plain(value: Any) -> Any:
@@ -31,15 +33,64 @@ def plain(value: Any) -> Any:
 
 @HOOKS.register_module()
 class PlainCheckpointHook(CheckpointHook):
-    """MMEngine's checkpoint hook, writing files that hold tensors and plain data only.
+    """MMEngine's checkpoint hook, writing whole files that hold tensors and plain data only.
 
     MMEngine keeps its log as HistoryBuffer objects and NumPy scalars, which
     ``torch.load(weights_only=True)`` refuses. Here histories become tensors in the file, and
-    objects again on loading. Arguments are those of ``mmengine.hooks.CheckpointHook``.
+    objects again on loading. Files are replaced in one go, and an old one is deleted only when what
+    takes its place is written, so that a kill at any moment leaves a checkpoint to go on from.
+    Arguments are those of ``mmengine.hooks.CheckpointHook``, without ``backend_args``.
     """
 
+    keep_ckpt_ids: list[int]  # type: ignore[assignment]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(backend_args=dict(backend='whole_files'), **kwargs)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = os.path.join(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        outdated = self._keep(runner, step)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler and bool(runner.param_schedulers),
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            note = os.path.join(runner.work_dir, 'last_checkpoint')
+            self.file_backend.put_text(self.last_ckpt, note)
+            _delete(os.path.join(self.out_dir, self.filename_tmpl.format(i)) for i in outdated)
+
+    def _keep(self, runner: Runner, step: int) -> list[int]:
+        """Note a step as kept; returns those that go once it is written.
+
+        The checkpoint itself lists them, too: after a kill in between the resumed run deletes them.
+        """
+        if self.max_keep_ckpts < 1:
+            return []
+        steps = [*(i for i in self.keep_ckpt_ids if i != step), step]
+        runner.message_hub.update_info('keep_ckpt_ids', steps)
+        self.keep_ckpt_ids = steps[-self.max_keep_ckpts :]
+        return steps[: -self.max_keep_ckpts]
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        before = self._best_paths()
+        super()._save_best_checkpoint(runner, metrics)
+        if is_main_process():
+            _delete(before - self._best_paths())
+
+    def _best_paths(self) -> set[str]:
+        several = getattr(self, 'best_ckpt_path_dict', {}).values()
+        return {path for path in (*several, getattr(self, 'best_ckpt_path', None)) if path}
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        for part in ('meta', 'message_hub'):
+        for part in {'meta', 'message_hub', 'param_schedulers'} & checkpoint.keys():
             checkpoint[part] = plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -62,12 +113,23 @@ class PlainCheckpointHook(CheckpointHook):
                 scalars[name] = HistoryBuffer(*log.cpu().numpy())
 
     def before_train(self, runner: Runner) -> None:
+        kept = list(runner.message_hub.get_info('keep_ckpt_ids', []))
         super().before_train(runner)
+        self.keep_ckpt_ids = kept  # MMEngine drops those that are one too many
+        if is_main_process():
+            for folder in {self.out_dir, runner.work_dir}:
+                remove_partials(folder)
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
                 f'this run is at iteration {runner.iter} of {runner.max_iters} already; to go on, '
                 f'raise train_cfg.max_iters'
             )
+
+
+def _delete(paths: Iterable[str]) -> None:
+    for path in paths:
+        if os.path.isfile(path):
+            os.remove(path)
 
 
 def _is_inside(path: str, folder: str) -> bool:
@@ -115,7 +177,8 @@ class ThroughputHook(Hook):
         batch = runner.train_dataloader.batch_size * get_world_size()
         seconds = runner.message_hub.get_scalar('train/time').mean(runner.log_processor.window_size)
         runner.message_hub.update_scalar('train/img_per_s', batch / max(seconds, 1e-9))
-        runner.message_hub.update_scalar('train/kimg', batch * (runner.iter + 1) / 1000)
+        seen = runner.message_hub.get_info('images_seen', batch * (runner.iter + 1))
+        runner.message_hub.update_scalar('train/kimg', seen / 1000)
 
 
 @HOOKS.register_module()

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool
@@ -18,6 +18,7 @@ from ..files import write_json
 from ..inference.model import load_state, read_checkpoint
 from ..lr import down
 from ..models.i2ilr import I2ILR, unwrap
+from .checkpoints import latest_checkpoint
 
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_name: str) -> None:
@@ -27,15 +28,15 @@ def set_work_dir(cfg: Config, work_dir: str | None, config_name: str) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Set up resuming: None starts anew, 'auto' takes the work dir's last checkpoint, or a path.
+    """Set up resuming: None starts anew, 'auto' takes the work dir's latest checkpoint, or a path.
 
     Raises:
         FileNotFoundError: If the named checkpoint does not exist.
         FileExistsError: If a new run would write into the work dir of an earlier one.
     """
-    last = None
-    if os.path.exists(os.path.join(cfg.work_dir, 'last_checkpoint')):
-        last = find_latest_checkpoint(cfg.work_dir)
+    last = latest_checkpoint(cfg.work_dir)
+    if resume is None and cfg.get('resume') and not cfg.get('load_from'):
+        resume = 'auto'  # MMEngine would believe last_checkpoint, which a kill leaves behind
     if resume is None:
         if last and not cfg.get('resume'):
             raise FileExistsError(
@@ -49,9 +50,10 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         cfg.load_from = resume
     elif last is None:
         print_log(f"--resume: no checkpoint in '{cfg.work_dir}' yet, starting anew", 'current')
+        cfg.resume = False
         return
     else:
-        cfg.load_from = None  # MMEngine would prefer it to the work dir's last checkpoint
+        cfg.load_from = last
     cfg.resume = True
 
 
@@ -97,7 +99,7 @@ def train(cfg: Config) -> None:
     try:
         runner.train()
     except KeyboardInterrupt:
-        last = find_latest_checkpoint(runner.work_dir)
+        last = latest_checkpoint(runner.work_dir)
         raise SystemExit(
             f'interrupted at iteration {runner.iter}; last checkpoint: {last or "none yet"}; '
             f'the same command with --resume goes on from there'

@@ -1,12 +1,18 @@
 """The order of training samples."""
 
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import count
 
+import numpy as np
 import torch
 from mmagic.registry import DATA_SAMPLERS
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
+
+from ..datasets.draws import Draw
+
+ORDER, AUGMENTATION = 0, 1
+"""What a seed is for; the two never share one."""
 
 
 @DATA_SAMPLERS.register_module()
@@ -14,12 +20,17 @@ class PairSampler(Sampler):
     """Endless shuffled pairs, dealt out to the ranks one pair at a time.
 
     Two neighbours always reach the same rank, and the union of the ranks' batches is the batch that
-    one process would see. The order is a function of the seed alone. An odd picture sits out each
-    epoch.
+    one process would see. The order is a function of the seed and the epoch, a picture's
+    augmentation of the seed and its position in the run, so that the stream can start anywhere at
+    once. An odd picture sits out each epoch.
+
+    Attributes:
+        start: Images seen by all ranks together before the next iterator begins; even.
+        seed: Seed of the order and of every augmentation.
 
     Args:
         dataset: The pool to draw from, at least two pictures.
-        seed: Seed of the order; None agrees on one between the ranks.
+        seed: See above; None agrees on one between the ranks.
 
     Raises:
         ValueError: If there are fewer than two pictures.
@@ -31,16 +42,25 @@ class PairSampler(Sampler):
             raise ValueError(f'training needs pairs, and the pool holds {self.size} picture')
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
+        self.start = 0
 
-    def _pairs(self) -> Iterator[list[int]]:
-        for epoch in count():
-            generator = torch.Generator().manual_seed(self.seed + epoch)
-            order = torch.randperm(self.size, generator=generator)
-            yield from order[: self.size // 2 * 2].view(-1, 2).tolist()
+    def _seed_of(self, purpose: int, number: int) -> int:
+        """Mixed, so that neighbouring seeds, epochs and positions have nothing in common."""
+        mixed = np.random.SeedSequence(self.seed, spawn_key=(purpose, number))
+        return int(mixed.generate_state(1)[0])
 
-    def __iter__(self) -> Iterator[int]:
-        for pair in islice(self._pairs(), self.rank, None, self.world_size):
-            yield from pair
+    def _order(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self._seed_of(ORDER, epoch))
+        return torch.randperm(self.size, generator=generator).tolist()
+
+    def __iter__(self) -> Iterator[Draw]:
+        shuffled, order = -1, list[int]()
+        for pair in count(self.start // 2 + self.rank, self.world_size):
+            epoch, offset = divmod(2 * pair, len(self))
+            if epoch != shuffled:
+                shuffled, order = epoch, self._order(epoch)
+            for i in range(2):
+                yield Draw(order[offset + i], self._seed_of(AUGMENTATION, 2 * pair + i))
 
     def __len__(self) -> int:
         """Pictures in one epoch over all ranks."""

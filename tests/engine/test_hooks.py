@@ -1,13 +1,16 @@
 import io
+import logging
+import os
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, MessageHub
 from torch import nn
 
-from i2ilr_mm.engine.hooks import PlainCheckpointHook, SampleGridHook
+from i2ilr_mm.engine.hooks import PlainCheckpointHook, SampleGridHook, ThroughputHook
 
 
 def test_checkpoints_become_plain_and_come_back(tmp_path):
@@ -18,6 +21,7 @@ def test_checkpoints_become_plain_and_come_back(tmp_path):
         message_hub=dict(
             log_scalars={'train/loss': history}, runtime_info=dict(eta=np.float64(3), x=np.ones(2))
         ),
+        param_schedulers=[dict(milestones=Counter([3, 5]))],  # as MultiStepLR stores them
     )
     hook.before_save_checkpoint(None, checkpoint)
     file = io.BytesIO()
@@ -25,6 +29,7 @@ def test_checkpoints_become_plain_and_come_back(tmp_path):
     file.seek(0)
     loaded = torch.load(file, weights_only=True)
     assert loaded['meta'] == dict(score=1.5, shape=[1, 2], flag=True)
+    assert type(loaded['param_schedulers'][0]['milestones']) is dict
     loaded.update(state_dict={}, optimizer={})
     best = dict(best_ckpt=str(tmp_path / 'a/best.pth'), best_score=2.0)
     loaded['message_hub']['runtime_info'].update(best)
@@ -41,6 +46,109 @@ def test_checkpoints_become_plain_and_come_back(tmp_path):
     runner.work_dir = str(tmp_path / 'a')
     hook.after_load_checkpoint(runner, loaded)
     assert loaded['message_hub']['runtime_info'] == best
+
+
+def make_runner(work_dir, **info):
+    """Enough of a runner to save checkpoints; ``there`` notes the files there at every write."""
+    runner = SimpleNamespace(
+        work_dir=str(work_dir),
+        message_hub=MessageHub('test'),
+        logger=logging.getLogger('test'),
+        param_schedulers=None,
+        epoch=0,
+        iter=0,
+        max_iters=100,
+        there=[],
+    )
+    runner.message_hub.update_info_dict(info)
+
+    def save(out_dir, filename, **options):
+        runner.there.append({path.name for path in work_dir.iterdir()})
+        runner.scheduler_saved = options['save_param_scheduler']
+        (work_dir / filename).write_text('')
+
+    runner.save_checkpoint = save
+    return runner
+
+
+def save_at(hook, runner, *steps: int) -> None:
+    for step in steps:
+        runner.iter = step - 1
+        hook._save_checkpoint(runner)
+
+
+def test_old_checkpoints_go_only_after_the_new_one_is_there(tmp_path):
+    hook, runner = PlainCheckpointHook(by_epoch=False, max_keep_ckpts=1), make_runner(tmp_path)
+    hook.before_train(runner)
+    save_at(hook, runner, 2, 4)
+    assert runner.there == [set(), {'iter_2.pth', 'last_checkpoint'}]
+    assert {path.name for path in tmp_path.iterdir()} == {'iter_4.pth', 'last_checkpoint'}
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_4.pth')
+
+    # Killed between writing and deleting: the checkpoint knows what it should have replaced.
+    (tmp_path / 'iter_2.pth').write_text('')
+    known = runner.message_hub.get_info('keep_ckpt_ids')
+    hook = PlainCheckpointHook(by_epoch=False, max_keep_ckpts=1)
+    runner = make_runner(tmp_path, keep_ckpt_ids=known)
+    hook.before_train(runner)
+    save_at(hook, runner, 6)
+    assert {'iter_2.pth', 'iter_4.pth'} <= runner.there[0]
+    assert {path.name for path in tmp_path.iterdir()} == {'iter_6.pth', 'last_checkpoint'}
+
+
+@pytest.mark.parametrize('best', [['a'], ['a', 'b']])
+def test_the_best_so_far_stays_until_the_better_one_is_there(tmp_path, best):
+    hook = PlainCheckpointHook(by_epoch=False, save_best=best, rule='less')
+    runner = make_runner(tmp_path)
+    hook.before_train(runner)
+    names = {f'best_{name}_iter_1.pth' for name in best}
+    for step, score in ((1, 3.0), (2, 4.0), (3, 2.0)):
+        runner.iter = step
+        hook._save_best_checkpoint(runner, dict(a=score, b=score))
+        if step == 2:
+            assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(runner.there) == 2 * len(best) and all(names <= n for n in runner.there[len(best) :])
+    assert {p.name for p in tmp_path.iterdir()} == {f'best_{name}_iter_3.pth' for name in best}
+
+
+def test_a_best_checkpoint_written_anew_stays(tmp_path):
+    """As after a run was set back and comes to the same iteration again."""
+    hook = PlainCheckpointHook(by_epoch=False, save_best='a', rule='less')
+    path = tmp_path / 'best_a_iter_3.pth'
+    path.write_text('')
+    runner = make_runner(tmp_path, best_ckpt=str(path), best_score=3.0)
+    hook.before_train(runner)
+    runner.iter = 3
+    hook._save_best_checkpoint(runner, dict(a=2.0))
+    assert path.exists()
+
+
+def test_schedules_are_saved_where_there_are_any(tmp_path):
+    hook, runner = PlainCheckpointHook(by_epoch=False), make_runner(tmp_path)
+    hook.before_train(runner)
+    save_at(hook, runner, 2)
+    assert not runner.scheduler_saved
+    runner.param_schedulers = dict(generator=[object()])
+    save_at(hook, runner, 4)
+    assert runner.scheduler_saved
+
+
+def test_leftovers_of_a_killed_run_are_removed(tmp_path):
+    for name in ('iter_9.pth.123.partial', 'mine.partial'):
+        (tmp_path / name).write_text('')
+    PlainCheckpointHook(by_epoch=False).before_train(make_runner(tmp_path))
+    assert os.listdir(tmp_path) == ['mine.partial']
+
+
+def test_kimg_comes_from_the_images_seen():
+    """Not from the iterations, which a run may have made with another batch."""
+    hub = MessageHub('test')
+    hub.update_scalar('train/time', 0.5)
+    hub.update_info('images_seen', 7000)
+    loader = SimpleNamespace(batch_size=4)
+    runner = SimpleNamespace(train_dataloader=loader, message_hub=hub, iter=9)
+    ThroughputHook().after_train_iter(runner, 9)
+    assert hub.get_scalar('train/kimg').current() == 7
 
 
 def test_checkpoints_that_do_not_fit_are_refused():

@@ -25,13 +25,23 @@ def test_resume(tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), resume=False, load_from='pretrained.pth'))
     set_resume(cfg, 'auto')
     assert not cfg.resume and cfg.load_from == 'pretrained.pth'  # nothing to resume from
-    (tmp_path / 'iter_2.pth').write_bytes(b'')
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    torch.save({}, tmp_path / 'iter_2.pth')
+    (tmp_path / 'last_checkpoint').write_text('')  # as a kill can leave it
     with pytest.raises(FileExistsError, match=r'iter_2.pth.*--resume'):
         set_resume(cfg, None)
     set_resume(cfg, 'auto')
-    assert cfg.resume and cfg.load_from is None
+    assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')
     set_resume(cfg, str(tmp_path / 'iter_2.pth'))
     assert cfg.load_from == str(tmp_path / 'iter_2.pth')
     with pytest.raises(FileNotFoundError, match=r'none.pth'):
         set_resume(cfg, 'none.pth')
+
+
+def test_resume_in_a_config_is_as_good_as_the_flag(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), resume=True, load_from=None))
+    set_resume(cfg, None)
+    assert not cfg.resume
+    torch.save({}, tmp_path / 'iter_2.pth')
+    cfg.resume = True
+    set_resume(cfg, None)
+    assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')

@@ -43,7 +43,6 @@ def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
             'val_evaluator=[{"type":"LRConsistency"}]',
         ),
         *(f'train_dataloader.batch_size={8 // ranks}', 'default_hooks.logger.interval=1'),
-        'train_dataloader.dataset.pipeline.2.flip_ratio=0.0',
     ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]

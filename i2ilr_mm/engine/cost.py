@@ -126,7 +126,11 @@ class CostHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         batch_size = runner.train_dataloader.batch_size
-        cost = step_cost(runner.cfg.model, batch_size)
+        try:
+            cost = step_cost(runner.cfg.model, batch_size)
+        except Exception as error:  # a network of the user's own need not run on empty tensors
+            runner.logger.warning(f'Cost: cannot be counted for this model ({error})')
+            return
         steps = runner.max_iters - runner.iter
         images = steps * batch_size * get_world_size()
         runner.logger.info(

@@ -15,7 +15,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ..evaluation.grid import load_pairs, sample_grid
 from ..inference.model import check_state
 from ..models.i2ilr import unwrap
-from .checkpoints import remove_partials
+from .checkpoints import latest_checkpoint, remove_partials
 
 
 def plain(value: Any) -> Any:
@@ -119,11 +119,18 @@ class PlainCheckpointHook(CheckpointHook):
         if is_main_process():
             for folder in {self.out_dir, runner.work_dir}:
                 remove_partials(folder)
+            self._mend_note(runner.work_dir)
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
                 f'this run is at iteration {runner.iter} of {runner.max_iters} already; to go on, '
                 f'raise train_cfg.max_iters'
             )
+
+    def _mend_note(self, work_dir: str) -> None:
+        """Bring ``last_checkpoint`` up to date; a killed run may not have come to it."""
+        latest = latest_checkpoint(work_dir)
+        if latest:
+            self.file_backend.put_text(latest, os.path.join(work_dir, 'last_checkpoint'))
 
 
 def _delete(paths: Iterable[str]) -> None:

@@ -210,6 +210,7 @@ class I2ILR(BaseModel):
                 with synchronised(network, last=False):
                     loss, log_real = self.real_loss(image, lr)
                     self._backward(wrapper, loss, retain_graph=True)
+                    del loss  # and its graph, but for the shared weights
                 with torch.set_grad_enabled(len(parts) == 1):
                     fakes = self.translate_pairs(image, lr)
                 last = i == len(parts) - 1

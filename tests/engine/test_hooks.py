@@ -7,10 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer, MessageHub
 from torch import nn
 
-from i2ilr_mm.engine.hooks import PlainCheckpointHook, SampleGridHook, ThroughputHook
+from i2ilr_mm.engine.hooks import (
+    DeferredRuntimeInfoHook,
+    PlainCheckpointHook,
+    SampleGridHook,
+    ThroughputHook,
+)
 
 
 def test_checkpoints_become_plain_and_come_back(tmp_path):
@@ -140,15 +146,51 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path):
     assert os.listdir(tmp_path) == ['mine.partial']
 
 
-def test_kimg_comes_from_the_images_seen():
+def test_kimg_comes_from_the_images_seen_and_speed_from_the_window():
     """Not from the iterations, which a run may have made with another batch."""
     hub = MessageHub('test')
-    hub.update_scalar('train/time', 0.5)
+    for seconds in (9.0, 0.25, 0.75):
+        hub.update_scalar('train/time', seconds)
     hub.update_info('images_seen', 7000)
-    loader = SimpleNamespace(batch_size=4)
-    runner = SimpleNamespace(train_dataloader=loader, message_hub=hub, iter=9)
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(batch_size=4),
+        message_hub=hub,
+        iter=9,
+        log_processor=SimpleNamespace(window_size=2),
+    )
     ThroughputHook().after_train_iter(runner, 9)
     assert hub.get_scalar('train/kimg').current() == 7
+    assert hub.get_scalar('train/img_per_s').current() == 8
+
+
+class Loss(torch.Tensor):
+    """A tensor that counts how often it is read."""
+
+    reads = 0
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func in (torch.Tensor.item, torch.Tensor.tolist):
+            cls.reads += 1
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_losses_are_read_together_when_they_are_logged():
+    hub = MessageHub('deferred')
+    runner = SimpleNamespace(message_hub=hub, hooks=[LoggerHook(interval=3)], max_iters=5)
+    hook = DeferredRuntimeInfoHook()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RuntimeInfoHook, 'before_train', lambda *_: None)
+        hook.before_train(runner)
+    for i in range(5):
+        runner.iter = i
+        outputs = dict(loss_d=torch.tensor(float(i)).as_subclass(Loss))
+        if i % 2 == 0:
+            outputs['loss_r1'] = torch.tensor(10.0 * i).as_subclass(Loss)
+        hook.after_train_iter(runner, i, outputs=outputs)
+        assert Loss.reads == (0, 0, 1, 1, 2)[i]
+    assert hub.get_scalar('train/loss_d').data[0].tolist() == [0, 1, 2, 3, 4]
+    assert hub.get_scalar('train/loss_r1').data[0].tolist() == [0, 20, 40]
 
 
 def test_checkpoints_that_do_not_fit_are_refused():

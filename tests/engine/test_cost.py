@@ -1,0 +1,108 @@
+import copy
+
+import pytest
+import torch
+from _reference import discriminate, generate, reference_step
+from mmagic.registry import MODELS
+
+from i2ilr_mm.engine import cost
+
+SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
+MODEL = dict(
+    type='I2ILR',
+    generator=dict(type='I2ILRGenerator', **SMALL),
+    discriminator=dict(type='LRResidualDiscriminator', **SMALL),
+)
+
+
+def full_size(img_size: int) -> dict:
+    """The published networks."""
+    sizes = dict(img_size=img_size, lr_size=8)
+    return dict(
+        type='I2ILR',
+        generator=dict(type='I2ILRGenerator', **sizes),
+        discriminator=dict(type='LRResidualDiscriminator', **sizes),
+    )
+
+
+def published(model, image) -> None:
+    reference_step(model, cost.idle_optimizers(model), image)
+
+
+def test_the_published_step_costs_what_is_known_of_it():
+    """1,056 GMAC per pair at 128 px: 12 G and 12 D calls and R1, of 8.70 and 19.83 GMAC each."""
+    counted = cost.count(full_size(128), 2, published)
+    assert 2 * counted.gmac_per_image == pytest.approx(1056, rel=0.01)
+
+
+def test_our_step_costs_less_than_half():
+    ours = cost.step_cost(full_size(128), 2).macs
+    assert ours < 0.47 * cost.count(full_size(128), 2, published).macs
+
+
+@pytest.mark.parametrize('network, gmac', [('generator', 8.70), ('discriminator', 19.83)])
+def test_one_call_costs_what_is_known_of_it(network, gmac):
+    """Of D with plain convolutions; ours need less."""
+
+    def call(model, image):
+        with torch.no_grad():
+            lr = torch.empty(1, 3, 8, 8)
+            module = getattr(model, network)
+            (generate if network == 'generator' else discriminate)(module, image, lr)
+
+    assert cost.count(full_size(128), 1, call).gmac_per_image == pytest.approx(gmac, rel=0.01)
+
+
+def test_macs_of_one_convolution():
+    conv = torch.nn.Conv2d(3, 5, 3, padding=1)
+    with cost.Counter() as counter:
+        conv(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert counter.macs == 2 * (2 * 64 * 3 * 5 * 9)  # forward and weight gradient
+
+
+def test_peak_is_the_most_that_lives_at_once():
+    with cost.Counter() as counter:
+        for _ in range(3):
+            a = torch.zeros(1000)
+            b = a + 1
+            del a, b
+    assert counter.peak == 8000 and counter.live == 0
+    with cost.Counter() as counter:
+        a = torch.zeros(1000)
+        a.view(10, 100).t()
+    assert counter.peak == 4000  # views take nothing
+
+
+def test_counting_agrees_with_a_step_that_is_computed():
+    counted = cost.step_cost(MODEL, 4)
+    with cost.Counter() as counter:
+        model = MODELS.build(copy.deepcopy(MODEL))
+        image = torch.rand(4, 3, 32, 32) * 2 - 1
+        data = dict(inputs=dict(img=image, lr=torch.zeros(4, 3, 8, 8)))
+        model.train_step(data, cost.idle_optimizers(model))
+    assert counter.macs == counted.macs
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert counter.peak + 8 * trained == pytest.approx(counted.peak_bytes, rel=0.02)
+
+
+def test_options_cost_what_they_should():
+    plain = cost.step_cost(MODEL, 8)
+    lazy = cost.step_cost(dict(MODEL, r1_loss=dict(type='R1Penalty', interval=16)), 8)
+    parts = cost.step_cost(dict(MODEL, accumulation=4), 8)
+    saving = cost.step_cost(dict(MODEL, generator=dict(MODEL['generator'], with_cp=True)), 8)
+    assert lazy.macs < plain.macs < saving.macs and plain.macs < parts.macs
+    assert parts.peak_bytes < 0.6 * plain.peak_bytes
+    assert saving.peak_bytes < 0.8 * plain.peak_bytes
+
+
+def test_the_graph_of_r1_is_gone_before_the_generators_begins():
+    """The real part costs no memory at the peak, which lies where G and D's fakes meet."""
+    lazy = cost._step_cost(dict(MODEL, r1_loss=dict(type='R1Penalty', interval=16)), 8, 1)
+    assert cost.step_cost(MODEL, 8).peak_bytes == pytest.approx(lazy.peak_bytes, rel=0.02)
+
+
+def test_the_step_waits_for_no_number():
+    """A step on tensors without values would fail at the first one that Python asks for."""
+    with pytest.raises(Exception, match='item|data|_local_scalar_dense'):
+        cost.count(MODEL, 2, lambda model, image: image.sum().item())
+    cost.step_cost(dict(MODEL, lr_loss=dict(type='LRConsistencyLoss')), 4)

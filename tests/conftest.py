@@ -1,4 +1,5 @@
 import os
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -12,6 +13,13 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / 'tools')]
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
+
+
+def free_port() -> str:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return str(sock.getsockname()[1])
 
 
 @pytest.fixture(scope='session')

@@ -1,21 +1,14 @@
 """Two gloo processes against one with the same total batch."""
 
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, free_port
 
 WORKER = os.path.join(os.path.dirname(__file__), 'ddp_worker.py')
-
-
-def free_port() -> str:
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return str(sock.getsockname()[1])
 
 
 def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import golden
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, free_port
 from PIL import Image
 
 CONFIG = 'configs/i2ilr_heads64.py'
@@ -205,7 +205,7 @@ def test_the_ema_weights_are_scored(trained, heads, tmp_path):
 def test_dist_scripts(heads, tmp_path):
     """Two ranks through dist_train.sh and dist_test.sh; the scores are those of one process."""
     env = dict(
-        MASTER_PORT=str(29600 + os.getpid() % 300),
+        MASTER_PORT=free_port(),
         PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
         HOME=str(tmp_path),  # the cache of real features
     )
@@ -229,6 +229,35 @@ def test_dist_scripts(heads, tmp_path):
     for name in one:
         assert two[name].pop('value') == pytest.approx(one[name].pop('value'), rel=1e-3, abs=1e-3)
         assert two[name] == one[name]
+
+
+@pytest.mark.slow
+def test_two_nodes(heads, tmp_path):
+    """Two launchers, as on two machines: both ranks meet, and one of them writes."""
+    port = free_port()
+    nodes = [
+        subprocess.Popen(
+            ['bash', 'tools/dist_train.sh', CONFIG, '1', '--work-dir', str(tmp_path / 'run')]
+            + options(heads),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **dict(NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1', MASTER_PORT=port),
+                **dict(OMP_NUM_THREADS='1', I2ILR_TRACEBACK='1'),
+                'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [node.communicate(timeout=300)[0] for node in nodes]
+    for node, output in zip(nodes, outputs):
+        assert node.returncode == 0, output[-4000:]
+    kimg = re.search(r'\[4/4\].* kimg: ([\d.]+)', outputs[0])
+    assert kimg and float(kimg[1]) == pytest.approx(4 * 2 * 4 / 1000)
+    assert int(state(tmp_path / 'run/iter_4.pth')['state_dict']['_extra_state']) == 4
 
 
 def fake_command(folder: Path, name: str) -> None:

@@ -1,0 +1,146 @@
+"""One rank of steps and scorings that must not depend on the number of ranks.
+
+Usage: [torchrun ...] scale_worker.py OUT DATA [DATA ...]; OUT/rank<i>.pth gets what rank i came to,
+OUT/scores.json the scores on the pictures in DATA. PYTHONPATH holds the root, tools and tests.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from _reference import Recorder
+from conftest import TINY
+from mmagic.registry import METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.dist import get_dist_info
+from mmengine.model import MMSeparateDistributedDataParallel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from i2ilr_mm.config import load_config
+from i2ilr_mm.engine.run import build_runner
+from i2ilr_mm.evaluation.features import FeatureNetwork
+from i2ilr_mm.evaluation.metrics import I2ILRFID, collect_reports, report_dict
+from i2ilr_mm.lr import down
+
+SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
+R1 = dict(type='R1Penalty')
+VARIANTS = {
+    'standard': dict(r1_loss=R1),
+    'lazy': dict(r1_loss=dict(R1, interval=2)),
+    'accumulation': dict(r1_loss=R1, accumulation=2),
+    'lazy accumulation': dict(r1_loss=dict(R1, interval=2), accumulation=2),
+    'checkpointing': dict(r1_loss=R1, generator=dict(type='I2ILRGenerator', **SMALL, with_cp=True)),
+    'bf16': dict(r1_loss=R1, autocast='bfloat16'),
+}
+TOTAL = 16
+"""Pictures in a batch over all ranks; with four of them, two parts are still whole pairs."""
+
+
+@METRICS.register_module()
+class ColourFID(I2ILRFID):
+    """FID on features that need no weights: the colours of a 4 x 4 picture."""
+
+    class Colours(FeatureNetwork):
+        name, weights = 'colours', __file__
+
+        def forward(self, images):
+            return nn.functional.adaptive_avg_pool2d(images.float(), 4).flatten(1)
+
+    def _load_inception(self, style, path):
+        return self.Colours(), style
+
+
+def build(dtype: torch.dtype, **options) -> nn.Module:
+    torch.manual_seed(0)
+    networks = dict(
+        generator=dict(type='I2ILRGenerator', **SMALL),
+        discriminator=dict(type='LRResidualDiscriminator', **SMALL),
+        lr_loss=dict(type='LRConsistencyLoss', loss_weight=0.1),
+    )
+    model = MODELS.build({**dict(type='I2ILR', **networks), **options}).to(dtype)
+    if get_dist_info()[1] > 1:
+        model = MMSeparateDistributedDataParallel(model)
+    return model
+
+
+def batch(step: int, dtype: torch.dtype) -> dict:
+    """This rank's pairs of the batch that one process would see."""
+    rank, world_size = get_dist_info()
+    generator = torch.Generator().manual_seed(step)
+    image = torch.randint(0, 256, (TOTAL, 3, 32, 32), generator=generator).to(dtype) / 127.5 - 1
+    mine = image.unflatten(0, (-1, 2))[rank::world_size].flatten(0, 1)
+    return dict(inputs=dict(img=mine, lr=down(mine, 8)))
+
+
+def trained(options: dict) -> dict:
+    """The model after four Adam steps in float64."""
+    model = build(torch.float64, **options)
+    adam = dict(type='Adam', lr=1e-3, betas=(0.0, 0.99), fused=True)
+    wrapper = dict(type='OptimWrapper', optimizer=adam)
+    constructor = dict(
+        type='I2ILROptimWrapperConstructor',
+        optim_wrapper_cfg=dict(generator=wrapper, discriminator=wrapper),
+    )
+    optimizers = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor)(model)
+    for step in range(4):
+        model.train_step(batch(step, torch.float64), optimizers)
+    return getattr(model, 'module', model).state_dict()
+
+
+def gradients(options: dict) -> dict:
+    """What the updates of one step in float32 were given, as vectors."""
+    model = build(torch.float32, **options)
+    inner = getattr(model, 'module', model)
+    recorders = {
+        n: Recorder(getattr(inner, n).parameters()) for n in ('generator', 'discriminator')
+    }
+    wrappers = OptimWrapperDict(**{n: OptimWrapper(r) for n, r in recorders.items()})
+    model.train_step(batch(0, torch.float32), wrappers)
+    return {
+        f'{name} {i}': torch.cat([g.flatten() for g in step])
+        for name, recorder in recorders.items()
+        for i, step in enumerate(recorder.steps)
+    }
+
+
+def scores(data: str, out: str) -> dict:
+    name = f'{out}/{Path(data).name}-{get_dist_info()[1]}'
+    options = dict(o.split('=') for o in TINY)
+    cfg = load_config('configs/i2ilr_heads64.py', {k: int(v) for k, v in options.items()})
+    cfg.merge_from_dict(dict(work_dir=name, experiment_name=name, data_root=data))
+    cfg.test_dataloader.update(batch_size=2)
+    cfg.test_dataloader.dataset.update(data_root=data, n_targets=1)
+    cfg.test_evaluator = [
+        dict(type='LRConsistency'),
+        dict(type='FDLite0', cache_dir=None),
+        dict(type='ColourFID', cache_dir=None),
+    ]
+    runner = build_runner(cfg)
+    runner.test()
+    if get_dist_info()[0]:
+        return {}
+    metrics = [m for e in runner.test_loop.evaluators for m in e.metrics]
+    return {name: entry['value'] for name, entry in report_dict(collect_reports(metrics)).items()}
+
+
+if __name__ == '__main__':
+    out, *roots = sys.argv[1:]
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if 'RANK' in os.environ:
+        torch.distributed.init_process_group('gloo')
+    init_default_scope('mmagic')
+    rank = get_dist_info()[0]
+    result = {
+        name: dict(trained=trained(options) if name != 'bf16' else {}, gradients=gradients(options))
+        for name, options in VARIANTS.items()
+    }
+    torch.save(result, f'{out}/rank{rank}.pth')
+    table = {Path(data).name: scores(data, out) for data in roots}
+    if rank == 0:
+        Path(out, 'scores.json').write_text(json.dumps(table))
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

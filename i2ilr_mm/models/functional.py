@@ -118,17 +118,18 @@ class DivideBySigma(torch.autograd.Function):
 class PositionalNorm(torch.autograd.Function):
     """(x - mean) / std over the channels of each pixel, with mean and std (Li et al. 2019).
 
-    The variance is the unbiased one, ``eps`` is added inside the root. Of the input nothing is
-    kept: the result is enough for the derivative.
+    The variance is the unbiased one, ``eps`` is added inside the root; sums are taken in float32 or
+    better. Of the input nothing is kept: the result is enough for the derivative.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean = x.mean(dim=1, keepdim=True)
-        centred = x - mean
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean = values.mean(dim=1, keepdim=True)
+        centred = values - mean
         variance = centred.square().sum(dim=1, keepdim=True) / (x.shape[1] - 1)
         std = (variance + eps).sqrt()
-        normalised = centred.div_(std)
+        normalised = centred.div_(std).to(x.dtype)
         ctx.save_for_backward(normalised, std)
         return normalised, mean, std
 
@@ -138,8 +139,10 @@ class PositionalNorm(torch.autograd.Function):
         ctx: Any, grad: Tensor, grad_mean: Tensor, grad_std: Tensor
     ) -> tuple[Tensor, None]:
         normalised, std = ctx.saved_tensors
-        channels = normalised.shape[1]
+        channels, dtype = normalised.shape[1], normalised.dtype
+        normalised, grad = normalised.to(std.dtype), grad.to(std.dtype)
         along = (grad * normalised).sum(dim=1, keepdim=True)
         constant = grad_mean / channels - grad.mean(dim=1, keepdim=True) / std
         factor = (grad_std - along / std) / (channels - 1)
-        return torch.addcmul(constant, factor, normalised).addcdiv_(grad, std), None
+        result = torch.addcmul(constant, factor, normalised).addcdiv_(grad, std)
+        return result.to(dtype), None

@@ -235,10 +235,10 @@ def test_dist_scripts(heads, tmp_path):
 def test_two_nodes(heads, tmp_path):
     """Two launchers, as on two machines: both ranks meet, and one of them writes."""
     port = free_port()
+    command = ['bash', 'tools/dist_train.sh', CONFIG, '1', '--work-dir', str(tmp_path / 'run')]
     nodes = [
         subprocess.Popen(
-            ['bash', 'tools/dist_train.sh', CONFIG, '1', '--work-dir', str(tmp_path / 'run')]
-            + options(heads),
+            [*command, *options(heads)],
             cwd=ROOT,
             env={
                 **os.environ,

@@ -101,3 +101,9 @@ def check_config(cfg: Config) -> None:
         raise ValueError(
             f'train_dataloader.batch_size is {batch_size!r}; pairs need an even number, at least 2'
         )
+    accumulation = cfg.get('model', {}).get('accumulation', 1)
+    if not isinstance(accumulation, int) or accumulation < 1 or batch_size % (2 * accumulation):
+        raise ValueError(
+            f'model.accumulation is {accumulation!r} with train_dataloader.batch_size={batch_size}; '
+            f'every part needs whole pairs: batch_size must be a multiple of 2 * accumulation'
+        )

@@ -75,6 +75,8 @@ def build_runner(cfg: Config) -> Runner:
     if 'data_root' in cfg:
         resolve_root(cfg.data_root)
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
+    if cfg.get('randomness', {}).get('deterministic'):
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # or cuBLAS refuses
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader):
             cfg[loader].setdefault('pin_memory', torch.cuda.is_available())

@@ -136,6 +136,7 @@ class I2ILR(BaseModel):
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
         self.accumulation, self.channels_last = accumulation, channels_last
+        self.compiled = bool(compile)
         if compile:
             options = compile if isinstance(compile, dict) else {}
             # Or a compiled graph could not share its weights with another backward pass.
@@ -178,6 +179,8 @@ class I2ILR(BaseModel):
         Returns:
             Scalars to log, without a graph.
         """
+        if self.compiled:
+            torch.compiler.cudagraph_mark_step_begin()
         parts = self._parts(**self.data_preprocessor(data, True)['inputs'])
         power_iteration(self.generator)
         power_iteration(self.discriminator)

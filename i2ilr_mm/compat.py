@@ -17,8 +17,8 @@ from typing import Any
 # (the same as in requirements/constraints.txt). MMagic imports the later half for models that are
 # not used here; without them `import mmagic.models` fails.
 REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
-    (('torch',), '>=2.1', 'torch==2.14.1'),
-    (('torchvision',), '>=0.16', 'torchvision==0.29.1'),
+    (('torch',), '>=2.6', 'torch==2.14.1'),
+    (('torchvision',), '>=0.21', 'torchvision==0.29.1'),
     (('numpy',), '>=1.23', 'numpy==2.4.6'),
     (('pillow',), '>=9.4', 'pillow==13.0.0'),
     (('mmengine', 'onedl-mmengine'), '>=0.10.4,<0.11', '--no-deps mmengine==0.10.7'),

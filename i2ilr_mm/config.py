@@ -104,6 +104,6 @@ def check_config(cfg: Config) -> None:
     accumulation = cfg.get('model', {}).get('accumulation', 1)
     if not isinstance(accumulation, int) or accumulation < 1 or batch_size % (2 * accumulation):
         raise ValueError(
-            f'model.accumulation is {accumulation!r} with train_dataloader.batch_size={batch_size}; '
-            f'every part needs whole pairs: batch_size must be a multiple of 2 * accumulation'
+            f'model.accumulation is {accumulation!r} with train_dataloader.batch_size={batch_size}'
+            f': every part needs whole pairs, so batch_size must be a multiple of 2 * accumulation'
         )

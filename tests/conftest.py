@@ -1,5 +1,6 @@
 import os
 import socket
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +14,21 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / 'tools')]
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
+
+
+def call(*command: str, cwd: Path = ROOT, check: bool = True, **env: str):
+    """Run a command as a user would; the output of both streams is in ``stdout``."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if check:
+        assert result.returncode == 0, result.stdout[-4000:]
+    return result
 
 
 def free_port() -> str:

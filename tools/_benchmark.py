@@ -33,6 +33,8 @@ DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 NETWORKS = ('generator', 'discriminator')
 REFERENCE = 'reference schedule'
 Step = Callable[[], Any]
+Steps = list[tuple[float, Step]]
+"""What a variant does, each with its share of the steps; they are several where R1 is lazy."""
 
 
 def benchmark(
@@ -61,7 +63,8 @@ def benchmark(
         except Exception as error:
             say(f'{name} left out: {type(error).__name__}: {str(error).splitlines()[0][:200]}')
     for name, seconds in interleaved(steps, rounds).items():
-        results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peaks))
+        peak = peaks['bfloat16' if 'bf16' in name else 'float32']
+        results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peak))
     for result in results.values():
         pairs = zip(results[REFERENCE]['seconds'], result['seconds'])
         result['speedup'] = statistics.median(a / b for a, b in pairs)
@@ -111,22 +114,22 @@ def build(cfg: Config, options: dict) -> I2ILR:
 
 def prepare(
     cfg: Config, options: dict | None, image: Tensor, lr: Tensor
-) -> tuple[dict[str, Step], dict[str, Any]]:
-    """The steps of a variant by kind, warmed up, and what is known before they are timed."""
+) -> tuple[Steps, dict[str, Any]]:
+    """The steps of a variant, warmed up, and what is known before they are timed."""
     allocated = torch.cuda.memory_allocated() if DEVICE == 'cuda' else 0
     model = build(cfg, options or {})
     optimizers = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
     data = dict(inputs=dict(img=image, lr=lr))
     if options is None:
-        steps = dict(always=lambda: reference_step(model, optimizers, image))
+        steps: Steps = [(1.0, lambda: reference_step(model, optimizers, image))]
         cost = count(model_config(cfg, {}), len(image), fake_reference_step)
     else:
         cost = step_cost(model_config(cfg, options), len(image))
-        steps = {kind: own_step(model, optimizers, data, kind) for kind in kinds(model)}
+        steps = own_steps(model, optimizers, data)
     if DEVICE == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     for _ in range(2):
-        for step in steps.values():
+        for _, step in steps:
             step()
     memory, source = cost.peak_bytes, 'counted'
     if DEVICE == 'cuda':
@@ -137,16 +140,14 @@ def prepare(
     return steps, result
 
 
-def kinds(model: I2ILR) -> list[str]:
-    return ['always'] if model.r1_interval == 1 else ['with R1', 'without R1']
-
-
-def own_step(model: I2ILR, optimizers: OptimWrapperDict, data: dict, kind: str) -> Step:
-    def step() -> None:
-        model.ema_updates = 1 if kind == 'without R1' else 0
+def own_steps(model: I2ILR, optimizers: OptimWrapperDict, data: dict) -> Steps:
+    def step(number: int) -> None:
+        model.ema_updates = number
         model.train_step(data, optimizers)
 
-    return step
+    share = 1 / model.r1_interval
+    without_r1 = [] if share == 1 else [(1 - share, partial(step, 1))]
+    return [(share, partial(step, 0)), *without_r1]
 
 
 def fake_reference_step(model: I2ILR, image: Tensor) -> None:
@@ -209,23 +210,18 @@ def timed(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(steps: dict[str, dict[str, Step]], rounds: int) -> dict[str, list[float]]:
+def interleaved(variants: dict[str, Steps], rounds: int) -> dict[str, list[float]]:
     """Seconds of each in every round; a round runs all of them once, so that noise hits all."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     for i in range(rounds):
         say(f'round {i + 1} of {rounds}')
-        for name, by_kind in steps.items():
-            times = {kind: timed(step) for kind, step in by_kind.items()}
-            seconds[name].append(times['always'] if 'always' in times else lazy_mean(times))
+        for name, steps in variants.items():
+            seconds[name].append(sum(share * timed(step) for share, step in steps))
     return seconds
 
 
-def lazy_mean(times: dict[str, float], interval: int = 16) -> float:
-    return (times['with R1'] + (interval - 1) * times['without R1']) / interval
-
-
 def figures(
-    seconds: list[float], batch_size: int, gmac_per_image: float, peaks: dict[str, float]
+    seconds: list[float], batch_size: int, gmac_per_image: float, peak: float
 ) -> dict[str, Any]:
     median = statistics.median(seconds)
     rate = gmac_per_image * batch_size / median
@@ -236,7 +232,7 @@ def figures(
         s_per_kimg=median / batch_size * 1000,
         img_per_s=batch_size / median,
         gmac_per_s=rate,
-        share_of_peak={name: rate / peak for name, peak in peaks.items()},
+        share_of_peak=rate / peak,
     )
 
 
@@ -279,7 +275,7 @@ def inference(cfg: Config, image: Tensor, lr: Tensor, rounds: int) -> dict[str, 
         result[name] = dict(
             largest_difference=(step() - expected).abs().max().item() / expected.abs().max().item()
         )
-    seconds = interleaved({name: dict(always=step) for name, step in steps.items()}, 3 * rounds)
+    seconds = interleaved({name: [(1.0, step)] for name, step in steps.items()}, 3 * rounds)
     for name, values in seconds.items():
         result[name]['img_per_s'] = len(image) / statistics.median(values)
     return result
@@ -306,9 +302,7 @@ def batch_of(cfg: Config, root: str) -> Tensor:
     return (torch.stack(items).float() / 127.5 - 1).to(DEVICE)
 
 
-def data_wait(
-    cfg: Config, root: str, steps: dict[str, Step] | None, batches: int = 12
-) -> dict[str, float]:
+def data_wait(cfg: Config, root: str, steps: Steps | None, batches: int = 12) -> dict[str, float]:
     """Pictures per second of the loader alone, and the share of a loop that waits for it."""
     loader = cfg.train_dataloader.copy()
     loader.dataset = {**loader.dataset, 'data_root': root}
@@ -327,7 +321,7 @@ def data_wait(
             start = time.perf_counter()
             next(iterator)
             waiting += time.perf_counter() - start
-            working += timed(steps['always'])
+            working += timed(steps[0][1])
         result['wait_share'] = waiting / (waiting + working)
     return result
 
@@ -360,14 +354,15 @@ def markdown(report: dict[str, Any]) -> str:
         f'{report["batch_size"]} pictures; {place}; torch {on["torch"]}; measured peak '
         + ', '.join(f'{v:,.0f} GMAC/s {k}' for k, v in report['matrix_peak_gmac_per_s'].items()),
         '',
-        '| step | s | (min-max) | img/s | s/kimg | speed-up | GMAC/img | GMAC/s | GiB |',
-        '|---|---|---|---|---|---|---|---|---|',
+        '| step | s | (min-max) | img/s | s/kimg | speed-up | GMAC/img | GMAC/s | of peak | GiB |',
+        '|---|---|---|---|---|---|---|---|---|---|',
     ]
     for name, r in report['steps'].items():
         lines.append(
             f'| {name} | {r["median_s"]:.3f} | {r["spread_s"][0]:.3f}-{r["spread_s"][1]:.3f} | '
             f'{r["img_per_s"]:.2f} | {r["s_per_kimg"]:.0f} | {r["speedup"]:.2f} | '
-            f'{r["gmac_per_image"]:.1f} | {r["gmac_per_s"]:.0f} | {r["peak_memory_gib"]:.2f} |'
+            f'{r["gmac_per_image"]:.1f} | {r["gmac_per_s"]:.0f} | {r["share_of_peak"]:.0%} | '
+            f'{r["peak_memory_gib"]:.2f} |'
         )
     lines += [
         '',

@@ -78,7 +78,7 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.get('randomness', {}).get('deterministic'):
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # or cuBLAS refuses
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if cfg.get(loader):
+        if isinstance(cfg.get(loader), dict):
             cfg[loader].setdefault('pin_memory', torch.cuda.is_available())
     if cfg.get('launcher') == 'pytorch' and not torch.cuda.is_available():
         # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.

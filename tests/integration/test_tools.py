@@ -13,7 +13,7 @@ from pathlib import Path
 import golden
 import pytest
 import torch
-from conftest import ROOT, TINY, free_port
+from conftest import ROOT, TINY, call, free_port
 from PIL import Image
 
 CONFIG = 'configs/i2ilr_heads64.py'
@@ -27,21 +27,6 @@ QUICK = [
     'log_processor.window_size=2',
     'default_hooks.samples.interval=2',
 ]
-
-
-def call(*command: str, cwd: Path = ROOT, check: bool = True, **env: str):
-    """Run a command as a user would; the output of both streams is in ``stdout``."""
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if check:
-        assert result.returncode == 0, result.stdout[-4000:]
-    return result
 
 
 def python(tool: str, *arguments: str, **options):
@@ -80,7 +65,17 @@ def test_help_is_instant(tool):
 
 def test_training_leaves_what_it_should(trained):
     log = (trained / 'stdout.txt').read_text()
-    for word in ('eta:', 'loss_d:', 'loss_g:', 'lr_error:', 'img_per_s:', 'kimg:', 'lr_mae:'):
+    for word in (
+        'Cost: ',
+        ' GMAC per picture',
+        'eta:',
+        'loss_d:',
+        'loss_g:',
+        'lr_error:',
+        'img_per_s:',
+        'kimg:',
+        'lr_mae:',
+    ):
         assert word in log
     assert (trained / 'iter_2.pth').is_file() and (trained / 'iter_4.pth').is_file()
     assert list(trained.glob('best_lr_mae_iter_*.pth'))

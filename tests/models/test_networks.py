@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from i2ilr_mm.models import I2ILRGenerator, LRResidualDiscriminator
+from i2ilr_mm.models.layers import SNConv2d
 
 
 def count(network: torch.nn.Module) -> int:
@@ -75,3 +76,19 @@ def test_wrong_inputs_are_refused_by_name():
 def test_lr_channels():
     generator = I2ILRGenerator(32, 8, base_channels=4, max_channels=8, lr_channels=1)
     assert generator(torch.randn(1, 3, 32, 32), torch.randn(1, 1, 8, 8)).shape == (1, 3, 32, 32)
+
+
+def test_deployed_generator_is_plain_and_equal():
+    torch.manual_seed(0)
+    generator = I2ILRGenerator(img_size=32, lr_size=8, base_channels=8, max_channels=16)
+    source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
+    expected = generator(source, lr)
+    deployed = generator.deploy()
+    assert not any(isinstance(m, SNConv2d) for m in deployed.modules())
+    assert not any('weight_u' in name for name in deployed.state_dict())
+    assert not deployed.training and not any(p.requires_grad for p in deployed.parameters())
+    assert torch.allclose(deployed(source, lr), expected, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        for parameter in deployed.parameters():
+            parameter.zero_()
+    assert torch.equal(generator(source, lr), expected)  # a copy

@@ -1,0 +1,78 @@
+"""tools/benchmark.py as a whole command, on tiny networks."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY, call
+
+TOOL = [sys.executable, ROOT / 'tools/benchmark.py', 'configs/i2ilr_heads64.py']
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('benchmark')
+    result = call(
+        *TOOL,
+        *('--batch-size', '8', '--rounds', '2', '--threads', '1', '--out', folder),
+        *('--variants', 'default', 'lazy R1', 'bf16', 'accumulation 2'),
+        *('--cfg-options', *TINY),
+    )
+    (folder / 'stdout.txt').write_text(result.stdout)
+    return folder
+
+
+def test_report(folder):
+    report = json.loads((folder / 'benchmark.json').read_text())
+    assert (report['batch_size'], report['img_size']) == (8, 32)
+    assert report['machine']['threads'] == 1 and report['machine']['torch']
+    steps = report['steps']
+    assert list(steps) == ['reference schedule', 'default', 'lazy R1', 'bf16', 'accumulation 2']
+    for step in steps.values():
+        assert len(step['seconds']) == 2  # --rounds
+        assert step['img_per_s'] == pytest.approx(8 / step['median_s'])
+        assert step['gmac_per_s'] == pytest.approx(step['gmac_per_image'] * step['img_per_s'])
+    assert steps['reference schedule']['speedup'] == 1
+    assert steps['default']['gmac_per_image'] < 0.6 * steps['reference schedule']['gmac_per_image']
+    assert steps['lazy R1']['gmac_per_image'] < steps['default']['gmac_per_image']
+    assert steps['accumulation 2']['peak_memory_gib'] < steps['default']['peak_memory_gib']
+    assert 0 <= report['data']['wait_share'] <= 1 and report['data']['loader_img_per_s'] > 0
+    assert report['inference']['deployed']['largest_difference'] < 1e-5
+
+
+def test_differences(folder):
+    """Ours lies as near to float64 as the reference in float32; bf16 and lazy R1 do not."""
+    differences = json.loads((folder / 'benchmark.json').read_text())['differences']
+    assert 'lazy R1' not in differences
+    for name in ('losses', 'generator', 'discriminator'):
+        assert differences['default, in float64'][name] < 1e-9
+        floor = differences['reference schedule'][name]
+        assert differences['default'][name] < 5 * floor + 1e-6
+        assert differences['accumulation 2'][name] < 5 * floor + 1e-6
+        assert differences['bf16'][name] > 10 * differences['default'][name]
+
+
+def test_tables(folder):
+    text = (folder / 'benchmark.md').read_text()
+    assert text in (folder / 'stdout.txt').read_text()
+    tables = [line for line in text.splitlines() if line.startswith('|')]
+    assert any(line.startswith('| default | ') for line in tables)
+    assert 'Input pipeline' in text
+
+
+def test_choices(tmp_path):
+    """Without data, with one variant; wrong choices are named before work starts."""
+    few = ['--rounds', '1', '--variants', 'default', '--out', tmp_path]
+    options = ['--no-data', '--cfg-options', *TINY]
+    result = call(*TOOL, *few, *options)
+    report = json.loads((tmp_path / 'benchmark.json').read_text())
+    assert list(report['steps']) == ['reference schedule', 'default'] and 'data' not in report
+    assert report['batch_size'] == 4 and 'Input pipeline' not in result.stdout
+    for wrong, message in (
+        (['--batch-size', '3'], '--batch-size is 3'),
+        (['--rounds', '0'], '--rounds is 0'),
+        (['--variants', 'fast'], "invalid choice: 'fast'"),
+    ):
+        result = call(*TOOL, *wrong, check=False)
+        assert result.returncode != 0 and message in result.stdout

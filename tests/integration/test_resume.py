@@ -106,13 +106,14 @@ def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(heads, tmp_path):
         ('whole iter_4.pth', []),
         ('remove iter_2.pth', []),
         ('step 6', [workers]),
-        ('named iter_6.pth', []),  # last_checkpoint says iter_4
+        ('named iter_6.pth', []),
         ('whole iter_8.pth', [workers]),
     ]
     runs = [run(tmp_path, 'killed', heads, SCHEDULE, *more, kill=kill) for kill, more in kills]
     train(run(tmp_path, 'whole', heads, SCHEDULE), *runs)
     assert list(work.glob('iter_8.pth.*.partial')) and (work / 'iter_6.pth').is_file()
-    assert (work / 'last_checkpoint').read_text() == str(work / 'iter_4.pth')
+    # The run killed at 'named iter_6.pth' left the note at iter_4; the next one mended it.
+    assert (work / 'last_checkpoint').read_text() == str(work / 'iter_6.pth')
 
     (work / 'iter_9.pth.123.partial').write_bytes(b'half')
     (work / 'mine.partial').write_bytes(b'')

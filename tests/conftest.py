@@ -9,7 +9,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / 'tools')]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(ROOT / 'tools'))  # last: it has a test.py
 
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:

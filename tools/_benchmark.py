@@ -49,6 +49,7 @@ def benchmark(
     init_default_scope('mmagic')
     MMLogger.get_instance('mmengine', log_level='WARNING')
     torch.set_flush_denormal(True)
+    torch.backends.cudnn.benchmark = bool(cfg.env_cfg.get('cudnn_benchmark'))
     if threads:
         torch.set_num_threads(threads)
     peaks = matrix_peaks()
@@ -60,10 +61,12 @@ def benchmark(
         try:
             say(f'preparing {name}')
             steps[name], results[name] = prepare(cfg, options, image, lr)
-        except Exception as error:
-            say(f'{name} left out: {type(error).__name__}: {str(error).splitlines()[0][:200]}')
+        except Exception as error:  # of an option that this machine cannot do
+            if options is None:
+                raise
+            say(f'{name} left out: {type(error).__name__}: {str(error)[:200]}')
     for name, seconds in interleaved(steps, rounds).items():
-        peak = peaks['bfloat16' if 'bf16' in name else 'float32']
+        peak = peaks[variants.get(name, {}).get('autocast') or 'float32']
         results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peak))
     for result in results.values():
         pairs = zip(results[REFERENCE]['seconds'], result['seconds'])
@@ -78,6 +81,7 @@ def benchmark(
         matrix_peak_gmac_per_s=peaks,
         steps=results,
         differences=differences(cfg, {k: v for k, v in variants.items() if k in results}, image),
+        profiles={k: profile(steps[k]) for k in (REFERENCE, 'default') if k in steps},
         inference=inference(cfg, image, lr, rounds),
     )
     if with_data:
@@ -239,8 +243,10 @@ def figures(
 def matrix_peaks() -> dict[str, float]:
     """Measured GMAC/s by data type, the best of ten.
 
-    Of a large matrix product on a GPU; on a CPU of a large convolution, which is faster there.
+    Of a large matrix product on a GPU, in TF32 for float32 where convolutions use that; on a CPU of
+    a large convolution, which is faster there.
     """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     peaks = {}
     for dtype in (torch.float32, torch.bfloat16):
         if DEVICE == 'cuda':
@@ -253,6 +259,18 @@ def matrix_peaks() -> dict[str, float]:
         best = min(timed(step) for _ in range(10))
         peaks[str(dtype).removeprefix('torch.')] = macs / best / 1e9
     return peaks
+
+
+def profile(steps: Steps, top: int = 6) -> list[dict[str, Any]]:
+    """The operations that take most of a step, by their own time on the device."""
+    timer = 'self_device_time_total' if DEVICE == 'cuda' else 'self_cpu_time_total'
+    with torch.profiler.profile() as profiler:
+        timed(steps[0][1])
+    events = sorted(profiler.key_averages(), key=lambda e: -getattr(e, timer))
+    total = sum(getattr(e, timer) for e in events)
+    return [
+        dict(operation=e.key, calls=e.count, share=getattr(e, timer) / total) for e in events[:top]
+    ]
 
 
 def inference(cfg: Config, image: Tensor, lr: Tensor, rounds: int) -> dict[str, Any]:
@@ -306,8 +324,10 @@ def data_wait(cfg: Config, root: str, steps: Steps | None, batches: int = 12) ->
     """Pictures per second of the loader alone, and the share of a loop that waits for it."""
     loader = cfg.train_dataloader.copy()
     loader.dataset = {**loader.dataset, 'data_root': root}
+    loader.pin_memory = DEVICE == 'cuda'
     iterator = iter(Runner.build_dataloader(loader, seed=0))
-    next(iterator)
+    for _ in range(2 * loader.num_workers + 1):  # what was read ahead
+        next(iterator)
     start = time.perf_counter()
     for _ in range(batches):
         next(iterator)
@@ -346,7 +366,7 @@ def machine() -> dict[str, Any]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The report as two Markdown tables."""
+    """The report as Markdown tables."""
     on = report['machine']
     place = on['gpu'] or f'{on["cpu"]}, {on["threads"]} threads'
     lines = [
@@ -371,6 +391,10 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     for name, r in report['differences'].items():
         lines.append(f'| {name} | ' + ' | '.join(f'{v:.0e}' for v in r.values()) + ' |')
+    for name, operations in report['profiles'].items():
+        lines += ['', f'| profile: {name} | calls | share |', '|---|---|---|']
+        for r in operations:
+            lines.append(f'| {r["operation"]} | {r["calls"]} | {r["share"]:.1%} |')
     lines += ['', '| inference | img/s | largest difference |', '|---|---|---|']
     for name, r in report['inference'].items():
         lines.append(f'| {name} | {r["img_per_s"]:.2f} | {r["largest_difference"]:.0e} |')

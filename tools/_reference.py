@@ -5,23 +5,24 @@ normalises the weights anew; a convolution first, the average over 2 x 2 pixels 
 the networks and losses of an I2ILR model, so that both can be given the same weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mmengine.optim import OptimWrapperDict
-    from torch import Tensor
-
-    from i2ilr_mm.models import I2ILR, I2ILRGenerator, LRResidualDiscriminator
-    from i2ilr_mm.models.layers import DecoderBlock, DiscriminatorBlock, EncoderBlock, SNConv2d
 
 import torch
 import torch.nn.functional as F
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor
 
 from i2ilr_mm.lr import down, residual
-from i2ilr_mm.models.layers import leaky_relu, residual_sum, upsample
+from i2ilr_mm.models import I2ILR, I2ILRGenerator, LRResidualDiscriminator
+from i2ilr_mm.models.layers import (
+    DecoderBlock,
+    DiscriminatorBlock,
+    EncoderBlock,
+    SNConv2d,
+    leaky_relu,
+    residual_sum,
+    upsample,
+)
 
 
 def conv2d(conv: SNConv2d, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ VARIANTS = {
     'bf16': dict(autocast='bfloat16'),
     'compile': dict(compile=True),
     'bf16 + lazy R1': dict(autocast='bfloat16', interval=16),
+    'bf16 + lazy R1 + channels_last': dict(autocast='bfloat16', interval=16, channels_last=True),
     'bf16 + lazy R1 + compile': dict(autocast='bfloat16', interval=16, compile=True),
     'bf16 + lazy R1 + CUDA graphs': dict(
         autocast='bfloat16', interval=16, compile=dict(mode='reduce-overhead')
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
         help=f'what to time besides the reference: all, or of {", ".join(VARIANTS)} (default: all '
         f'without torch.compile, which takes minutes to compile)',
     )
-    parser.add_argument('--threads', type=int, help='CPU threads (default: all cores)')
+    parser.add_argument('--threads', type=int, help='CPU threads, 1 or more (default: all cores)')
     parser.add_argument('--no-data', action='store_true', help='leave out the input pipeline')
     parser.add_argument(
         '--out', default='work_dirs/benchmark', help='folder for benchmark.json and benchmark.md'
@@ -56,6 +57,8 @@ def main(args: argparse.Namespace) -> None:
 
     if args.rounds < 1:
         raise ValueError(f'--rounds is {args.rounds}; at least 1 is needed')
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f'--threads is {args.threads}; at least 1 is needed')
     cfg = load_config(args.config, args.cfg_options)
     if args.batch_size is not None:
         if args.batch_size < 2 or args.batch_size % 2:

@@ -30,7 +30,10 @@ visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]
 
 # Networks are wrapped one by one; the EMA generator, which has no gradients, is not.
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
-env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
+env_cfg = dict(
+    cudnn_benchmark=True,  # all batches have one size
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+)
 randomness = dict(seed=0)
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 

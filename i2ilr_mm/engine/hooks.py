@@ -102,6 +102,8 @@ class PlainCheckpointHook(CheckpointHook):
                 f"'{path}' holds weights only and cannot be resumed: start a new run from it with "
                 f'--cfg-options load_from={path}'
             )
+        if runner._resume:
+            _check_interval(runner, checkpoint['optimizer'], path)
         hub = checkpoint.get('message_hub', {})
         for name, best in list(hub.get('runtime_info', {}).items()):
             # MMEngine deletes the best checkpoint so far for a better one; not another run's.
@@ -133,6 +135,17 @@ class PlainCheckpointHook(CheckpointHook):
             self.file_backend.put_text(latest, os.path.join(work_dir, 'last_checkpoint'))
 
 
+def _check_interval(runner: Runner, optimizers: dict, path: str) -> None:
+    """A resume restores the learning rate and betas, which are those of one interval of R1."""
+    groups = optimizers.get('discriminator', {}).get('param_groups', [{}])
+    then, now = groups[0].get('r1_interval', 1), getattr(unwrap(runner.model), 'r1_interval', 1)
+    if then != now:
+        raise ValueError(
+            f"'{path}' was trained with model.r1_loss.interval={then}, and the config has {now}: "
+            f'resume with interval={then}, or start a new run with load_from={path}'
+        )
+
+
 def _delete(paths: Iterable[str]) -> None:
     for path in paths:
         if os.path.isfile(path):
@@ -145,25 +158,30 @@ def _is_inside(path: str, folder: str) -> bool:
 
 @HOOKS.register_module()
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
-    """MMEngine's hook, reading the losses when they are logged instead of in every step.
+    """MMEngine's hook, reading the losses when they are logged or stored, not in every step.
 
     Reading a number makes the processor wait for the GPU, which then has nothing to do next.
     """
 
     def __init__(self) -> None:
         self.waiting: list[dict[str, torch.Tensor]] = []
-        self.interval = 1
+        self.intervals: set[int] = set()
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        loggers = [h.interval for h in runner.hooks if isinstance(h, LoggerHook)]
-        self.interval = min(loggers, default=1)
+        readers = (LoggerHook, CheckpointHook)
+        self.intervals = {h.interval for h in runner.hooks if isinstance(h, readers)}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         self.waiting.append(outputs or {})
-        if self.every_n_inner_iters(batch_idx, self.interval) or self.is_last_train_iter(runner):
+        due = any(self.every_n_inner_iters(batch_idx, interval) for interval in self.intervals)
+        if (
+            due
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or self.is_last_train_iter(runner)
+        ):
             values = [value for output in self.waiting for value in output.values()]
             numbers = iter(torch.stack(values).tolist())  # one read for all
             for name in (name for output in self.waiting for name in output):

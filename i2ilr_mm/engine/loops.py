@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmagic.registry import LOOPS
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import nn
@@ -52,12 +52,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         self._find_place()
         self.dataloader_iterator = iter(self.dataloader)
+        self._validate()  # what a kill between a checkpoint and its validation has left out
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if self.runner.val_loop is not None and self._validation_is_due():
-                self.runner.val_loop.run()
+            self._validate()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -69,10 +68,24 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         # The seed is drawn anew by each run where randomness.seed is None.
         sampler.seed = hub.get_info('sampler_seed', sampler.seed)
         hub.update_info('sampler_seed', sampler.seed)
+        places = all_gather_object((self._iter, self.images_seen, sampler.seed))
+        if len(set(places)) > 1:
+            raise ValueError(
+                f'the processes do not start at the same place; (iteration, images seen, seed) are '
+                f'{places} by rank: --work-dir must be a folder that all of them share'
+            )
 
-    def _validation_is_due(self) -> bool:
+    def _validate(self) -> None:
+        """Validate if that is due here and was not done."""
+        self._decide_current_val_interval()
         at_end = self._iter == self._max_iters
-        return self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or at_end)
+        due = self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or at_end)
+        hub = self.runner.message_hub
+        if self.runner.val_loop is None or not self._iter or not due:
+            return
+        if hub.get_info('validated', 0) < self._iter:
+            hub.update_info('validated', self._iter)  # first: the hook stores it with a best one
+            self.runner.val_loop.run()
 
     def run_iter(self, data_batch: Any) -> None:
         """One step; counts its images first, as hooks write checkpoints within it."""

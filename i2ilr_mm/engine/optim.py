@@ -19,6 +19,7 @@ def lazy_adam(optimizer: Optimizer, interval: int) -> None:
     """
     c = interval / (interval + 1)
     for group in optimizer.param_groups:
+        group['r1_interval'] = interval  # stored with the state, to be compared on a resume
         group['lr'] *= c
         if 'betas' in group:
             group['betas'] = tuple(beta**c for beta in group['betas'])

@@ -84,7 +84,8 @@ class I2ILR(BaseModel):
         accumulation: Parts that a batch is worked through in, to save memory: the same update (with
             the standard R1), for two more generator calls without a graph.
         compile: True, or options of ``torch.compile``, compiles G and D; what R1 goes through stays
-            eager, for there are no compiled second derivatives.
+            eager, for there are no compiled second derivatives. Donated buffers are switched off
+            for the process, or a compiled graph could not share its weights with the next one.
         channels_last: Run D in the channels-last memory format; the instance norms of G know only
             the other one.
 
@@ -118,6 +119,13 @@ class I2ILR(BaseModel):
             raise ValueError(f'ema_decay is {ema_decay}; it must be at least 0 and below 1')
         if accumulation < 1:
             raise ValueError(f'accumulation is {accumulation}; it counts parts, at least 1')
+        for name, loss in (('lr_loss', lr_loss), ('cycle_loss', cycle_loss)):
+            reduction = (loss or {}).get('reduction', 'mean')
+            if reduction != 'mean':
+                raise ValueError(
+                    f"{name} has reduction='{reduction}'; a training loss needs 'mean': a sum "
+                    f'would change with the batch, its parts and the number of GPUs'
+                )
         self.generator = MODELS.build(generator)
         self.discriminator = MODELS.build(discriminator)
         self.generator_ema = MODELS.build(generator).requires_grad_(False)
@@ -130,16 +138,13 @@ class I2ILR(BaseModel):
         self.lr_loss = None
         if lr_loss:
             self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
-        if getattr(self.lr_loss, 'reduction', 'mean') == 'none':
-            raise ValueError("lr_loss has reduction='none'; a training loss needs 'mean' or 'sum'")
         self.ema_decay, self.ema_warmup = ema_decay, ema_warmup
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
         self.accumulation, self.channels_last = accumulation, channels_last
-        self.compiled = bool(compile)
-        if compile:
+        self.compiled = compile is not False
+        if self.compiled:
             options = compile if isinstance(compile, dict) else {}
-            # Or a compiled graph could not share its weights with another backward pass.
             torch._functorch.config.donated_buffer = False
             self.generator.compile(**options)
             self.discriminator.compile(**options)
@@ -213,13 +218,14 @@ class I2ILR(BaseModel):
                 with synchronised(network, last=False):
                     loss, log_real = self.real_loss(image, lr)
                     self._backward(wrapper, loss, retain_graph=True)
-                    del loss  # and its graph, but for the shared weights
+                    del loss  # and with it the graph, but for the shared weights
                 with torch.set_grad_enabled(len(parts) == 1):
                     fakes = self.translate_pairs(image, lr)
                 last = i == len(parts) - 1
                 with synchronised(network, last):
                     loss, log_fake = self.fake_loss(lr, *fakes)
                     self._backward(wrapper, loss, retain_graph=not last)
+                    del loss
                 logs.append({**log_real, **log_fake})
         wrapper.step()
         wrapper.zero_grad()
@@ -237,13 +243,17 @@ class I2ILR(BaseModel):
     ) -> dict[str, Tensor]:
         """One G step through the updated D; makes the fakes anew where none are given."""
         logs = []
-        with frozen(self.discriminator), shared_weights(self.discriminator):
+        network = self.discriminator
+        # Or DDP would wait for gradients of the frozen D, into the next step.
+        with frozen(network), shared_weights(network), synchronised(network, last=False):
             for i, (image, lr) in enumerate(parts):
                 last = i == len(parts) - 1
                 with synchronised(self.generator, last):
                     part = fakes or self.translate_pairs(image, lr)
                     loss, log = self.generator_loss(image, lr, *part)
+                    del part
                     self._backward(wrapper, loss, retain_graph=not last)
+                    del loss
                 logs.append(log)
         wrapper.step()
         wrapper.zero_grad()
@@ -265,9 +275,10 @@ class I2ILR(BaseModel):
                     penalty = self._r1(*self._real_logits(image, lr))
                     # R1 need not reach the biases, and DDP waits for every parameter.
                     idle = 0 * torch.cat([p for p in network.parameters() if p.ndim == 1]).sum()
+                    penalties.append(penalty.detach())
                     loss = penalty * self.r1_interval + idle
                     self._backward(wrapper, loss, retain_graph=not last)
-                penalties.append(penalty.detach())
+                    del loss, penalty, idle
         wrapper.step()
         wrapper.zero_grad()
         return torch.stack(penalties).mean()
@@ -293,7 +304,8 @@ class I2ILR(BaseModel):
     def _real_logits(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """The images as leaves of the graph, and their logits; eager and in float32 for R1."""
         image = self._layout(image).detach().requires_grad_()
-        with twice_differentiable(), torch.compiler.set_stance('force_eager'):
+        eager = torch.compiler.set_stance('force_eager') if self.compiled else nullcontext()
+        with twice_differentiable(), eager:
             return image, self.discriminator(image, torch.zeros_like(lr))
 
     def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:

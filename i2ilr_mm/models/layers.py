@@ -113,7 +113,8 @@ class SNConv2d(nn.Module):
     def folded(self) -> nn.Conv2d:
         """A plain convolution with the same result."""
         kernel = self.kernel()
-        conv = nn.Conv2d(
+        conv = nn.utils.skip_init(
+            nn.Conv2d,
             kernel.shape[1],
             kernel.shape[0],
             kernel.shape[-1],

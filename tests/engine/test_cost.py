@@ -91,7 +91,9 @@ def test_options_cost_what_they_should():
     parts = cost.step_cost(dict(MODEL, accumulation=4), 8)
     saving = cost.step_cost(dict(MODEL, generator=dict(MODEL['generator'], with_cp=True)), 8)
     assert lazy.macs < plain.macs < saving.macs and plain.macs < parts.macs
-    assert parts.peak_bytes < 0.6 * plain.peak_bytes
+    halves = cost.step_cost(dict(MODEL, accumulation=2), 8)
+    assert halves.peak_bytes < 0.65 * plain.peak_bytes
+    assert parts.peak_bytes < 0.4 * plain.peak_bytes
     assert saving.peak_bytes < 0.8 * plain.peak_bytes
 
 
@@ -105,4 +107,11 @@ def test_the_step_waits_for_no_number():
     """A step on tensors without values would fail at the first one that Python asks for."""
     with pytest.raises(Exception, match='item|data|_local_scalar_dense'):
         cost.count(MODEL, 2, lambda model, image: image.sum().item())
-    cost.step_cost(dict(MODEL, lr_loss=dict(type='LRConsistencyLoss')), 4)
+    for option in (
+        dict(lr_loss=dict(type='LRConsistencyLoss')),
+        dict(r1_loss=dict(type='R1Penalty', interval=16)),
+        dict(r1_loss=dict(type='R1Penalty', mode='reference')),
+        dict(accumulation=2),
+        dict(autocast='bfloat16'),
+    ):
+        cost.step_cost({**MODEL, **option}, 4)

@@ -177,7 +177,9 @@ class Loss(torch.Tensor):
 
 def test_losses_are_read_together_when_they_are_logged():
     hub = MessageHub('deferred')
-    runner = SimpleNamespace(message_hub=hub, hooks=[LoggerHook(interval=3)], max_iters=5)
+    runner = SimpleNamespace(
+        message_hub=hub, hooks=[LoggerHook(interval=3)], max_iters=5, train_dataloader=range(99)
+    )
     hook = DeferredRuntimeInfoHook()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RuntimeInfoHook, 'before_train', lambda *_: None)
@@ -200,6 +202,24 @@ def test_checkpoints_that_do_not_fit_are_refused():
         hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 4).state_dict()))
     with pytest.raises(ValueError, match=r'a.pth.*weights only.*load_from=a.pth'):
         hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 3).state_dict()))
+
+
+def test_another_interval_of_r1_is_not_resumed():
+    """The optimiser's corrected rate would stay as it was."""
+    hook = PlainCheckpointHook(by_epoch=False)
+    model = nn.Linear(2, 3)
+    model.r1_interval = 16
+    runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=True)
+    groups = [dict(lr=1.0)]
+    checkpoint = dict(
+        state_dict=model.state_dict(),
+        message_hub={},
+        optimizer=dict(discriminator=dict(param_groups=groups)),
+    )
+    with pytest.raises(ValueError, match=r'a.pth.*interval=1, and the config has 16'):
+        hook.after_load_checkpoint(runner, checkpoint)
+    groups[0]['r1_interval'] = 16
+    hook.after_load_checkpoint(runner, checkpoint)
 
 
 def test_sample_grids_ask_for_validation_pairs_before_work_starts():

@@ -128,3 +128,22 @@ def test_other_samplers_are_refused():
     sampler = RandomSampler(torch.arange(20))
     with pytest.raises(ValueError, match=r'PairSampler.*RandomSampler.*IterBasedTrainLoop'):
         make_loop(8, sampler=sampler)
+
+
+@pytest.mark.parametrize('validated, expected', [(0, [6, 9]), (6, [9])])
+def test_a_validation_that_was_left_out_is_made_up_for(validated, expected):
+    """A checkpoint at 6 is written before the validation there, and again after a best one."""
+    loop = make_loop(9, images_seen=24, sampler_seed=0, validated=validated)
+    loop._iter = 6
+    done = []
+    loop.runner.val_loop = SimpleNamespace(run=lambda: done.append(loop._iter))
+    loop.run()
+    assert done == expected
+
+
+def test_processes_at_different_places_are_refused(monkeypatch):
+    monkeypatch.setattr(loops, 'all_gather_object', lambda place: [place, (0, 0, 0)])
+    loop = make_loop(9, images_seen=24, sampler_seed=0)
+    loop._iter = 6
+    with pytest.raises(ValueError, match=r'\(6, 24, 0\), \(0, 0, 0\).*--work-dir.*share'):
+        loop.run()

@@ -29,7 +29,7 @@ def wrappers(interval: int = 1, optimizer: dict | None = None, **options):
 def test_lazy_r1_corrects_the_discriminators_adam():
     built = wrappers(interval=16)
     (group,) = built['discriminator'].optimizer.param_groups
-    assert group['lr'] == pytest.approx(0.004 * 16 / 17)
+    assert group['lr'] == pytest.approx(0.004 * 16 / 17) and group['r1_interval'] == 16
     assert group['betas'] == pytest.approx((0.5 ** (16 / 17), 0.99 ** (16 / 17)))
     for name, other in (('generator', built), ('discriminator', wrappers())):
         (group,) = other[name].optimizer.param_groups

@@ -4,6 +4,7 @@ Usage: [torchrun ...] scale_worker.py OUT DATA [DATA ...]; OUT/rank<i>.pth gets 
 OUT/scores.json the scores on the pictures in DATA. PYTHONPATH holds the root, tools and tests.
 """
 
+import gc
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from i2ilr_mm.config import load_config
 from i2ilr_mm.engine.run import build_runner
@@ -27,6 +29,7 @@ from i2ilr_mm.lr import down
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 R1 = dict(type='R1Penalty')
+NETWORKS = ('generator', 'discriminator')
 VARIANTS = {
     'standard': dict(r1_loss=R1),
     'lazy': dict(r1_loss=dict(R1, interval=2)),
@@ -94,9 +97,7 @@ def gradients(options: dict) -> dict:
     """What the updates of one step in float32 were given, as vectors."""
     model = build(torch.float32, **options)
     inner = getattr(model, 'module', model)
-    recorders = {
-        n: Recorder(getattr(inner, n).parameters()) for n in ('generator', 'discriminator')
-    }
+    recorders = {n: Recorder(getattr(inner, n).parameters()) for n in NETWORKS}
     wrappers = OptimWrapperDict(**{n: OptimWrapper(r) for n, r in recorders.items()})
     model.train_step(batch(0, torch.float32), wrappers)
     return {
@@ -104,6 +105,22 @@ def gradients(options: dict) -> dict:
         for name, recorder in recorders.items()
         for i, step in enumerate(recorder.steps)
     }
+
+
+def reductions() -> int:
+    """How often D's gradients are exchanged in three steps."""
+    model, calls = build(torch.float32), []
+    inner = getattr(model, 'module', model)
+    if inner is not model:
+        inner.discriminator.register_comm_hook(
+            None, lambda state, bucket: calls.append(1) or allreduce_hook(state, bucket)
+        )
+    optimizers = OptimWrapperDict(
+        **{n: OptimWrapper(Recorder(getattr(inner, n).parameters())) for n in NETWORKS}
+    )
+    for step in range(3):
+        model.train_step(batch(step, torch.float32), optimizers)
+    return len(calls)
 
 
 def scores(data: str, out: str) -> dict:
@@ -135,12 +152,14 @@ if __name__ == '__main__':
     init_default_scope('mmagic')
     rank = get_dist_info()[0]
     result = {
-        name: dict(trained=trained(options) if name != 'bf16' else {}, gradients=gradients(options))
+        name: dict(trained=trained(options), gradients=gradients(options))
         for name, options in VARIANTS.items()
     }
+    result['reductions'] = reductions()
     torch.save(result, f'{out}/rank{rank}.pth')
     table = {Path(data).name: scores(data, out) for data in roots}
     if rank == 0:
         Path(out, 'scores.json').write_text(json.dumps(table))
     if torch.distributed.is_initialized():
+        gc.collect()  # see _leave_group in engine/run.py
         torch.distributed.destroy_process_group()

@@ -37,6 +37,9 @@ def test_report(folder):
     assert steps['default']['gmac_per_image'] < 0.6 * steps['reference schedule']['gmac_per_image']
     assert steps['lazy R1']['gmac_per_image'] < steps['default']['gmac_per_image']
     assert steps['accumulation 2']['peak_memory_gib'] < steps['default']['peak_memory_gib']
+    for operations in report['profiles'].values():
+        assert any('convolution' in r['operation'] for r in operations[:3])
+        assert 0.3 < sum(r['share'] for r in operations) <= 1
     assert 0 <= report['data']['wait_share'] <= 1 and report['data']['loader_img_per_s'] > 0
     assert report['inference']['deployed']['largest_difference'] < 1e-5
 
@@ -58,6 +61,7 @@ def test_tables(folder):
     assert text in (folder / 'stdout.txt').read_text()
     tables = [line for line in text.splitlines() if line.startswith('|')]
     assert any(line.startswith('| default | ') for line in tables)
+    assert any(line.startswith('| profile: default |') for line in tables)
     assert 'Input pipeline' in text
 
 
@@ -72,6 +76,7 @@ def test_choices(tmp_path):
     for wrong, message in (
         (['--batch-size', '3'], '--batch-size is 3'),
         (['--rounds', '0'], '--rounds is 0'),
+        (['--threads', '0'], '--threads is 0'),
         (['--variants', 'fast'], "invalid choice: 'fast'"),
     ):
         result = call(*TOOL, *wrong, check=False)

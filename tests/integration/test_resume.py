@@ -82,7 +82,8 @@ def assert_same(a, b, name: str = '') -> None:
 
 def assert_same_end(whole: Path, resumed: Path) -> None:
     a, b = state(whole / 'iter_8.pth'), state(resumed / 'iter_8.pth')
-    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+    assert a.keys() == b.keys()
+    for part in {'state_dict', 'optimizer', 'param_schedulers'} & a.keys():
         assert_same(a[part], b[part], part)
     for name in ('loss_d', 'loss_g', 'lr_error', 'kimg'):
         scalar = f'train/{name}'
@@ -105,6 +106,7 @@ def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(heads, tmp_path):
         ('step 4', [workers]),
         ('whole iter_4.pth', []),
         ('remove iter_2.pth', []),
+        ('half best_lr_mae_iter_4.pth', []),
         ('step 6', [workers]),
         ('named iter_6.pth', []),
         ('whole iter_8.pth', [workers]),
@@ -141,12 +143,15 @@ def test_processes_and_batch_may_change(heads, tmp_path):
     keep = 'default_hooks.checkpoint.max_keep_ckpts=-1'
     middle = tmp_path / 'one/iter_4.pth'
     double = ['train_dataloader.batch_size=8', 'train_cfg.max_iters=6']
-    half = 'train_dataloader.batch_size=2'
+    half, pair = 'train_dataloader.batch_size=2', dict(dtype='float64', ranks=2)
     train(
         run(tmp_path, 'one', heads, keep, dtype='float64'),
-        run(tmp_path, 'two', heads, half, resume=middle, dtype='float64', ranks=2),
+        run(tmp_path, 'two', heads, half, resume=middle, **pair),
+        run(tmp_path, 'killed', heads, half, resume=middle, kill='step 7', **pair),
+        run(tmp_path, 'killed', heads, half, **pair),
         run(tmp_path, 'double', heads, *double, resume=middle, dtype='float64'),
     )
+    assert_same_end(tmp_path / 'two', tmp_path / 'killed')  # both processes, killed together
     one = batches(tmp_path / 'one.journal')
     ranks = [batches(tmp_path / f'two.journal.{rank}') for rank in (0, 1)]
     for step in range(5, 9):

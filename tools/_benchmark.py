@@ -47,7 +47,7 @@ def benchmark(
 ) -> str:
     """Measure; write benchmark.json and benchmark.md to ``out``; return the Markdown."""
     init_default_scope('mmagic')
-    MMLogger.get_instance('mmengine', log_level='WARNING')
+    MMLogger.get_instance('mmengine').setLevel('WARNING')
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = bool(cfg.env_cfg.get('cudnn_benchmark'))
     if threads:

@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -115,3 +116,21 @@ def test_the_step_waits_for_no_number():
         dict(autocast='bfloat16'),
     ):
         cost.step_cost({**MODEL, **option}, 4)
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_the_hook_says_what_is_left_and_stops_nobody(known):
+    messages = []
+    runner = SimpleNamespace(
+        cfg=SimpleNamespace(model=MODEL if known else dict(type='Unknown')),
+        train_dataloader=SimpleNamespace(batch_size=4),
+        max_iters=1500,
+        iter=500,
+        logger=SimpleNamespace(info=messages.append, warning=messages.append),
+    )
+    cost.CostHook().before_train(runner)
+    (message,) = messages
+    if known:
+        assert 'in a step of 4' in message and '1,000 steps to go with 4 kimg' in message
+    else:
+        assert 'cannot be counted' in message and 'Unknown' in message

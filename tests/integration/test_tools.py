@@ -54,7 +54,9 @@ def trained(heads, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize('tool', ['train.py', 'test.py', 'convert_reference_checkpoint.py'])
+@pytest.mark.parametrize(
+    'tool', ['train.py', 'test.py', 'benchmark.py', 'convert_reference_checkpoint.py']
+)
 def test_help_is_instant(tool):
     """By what it imports: a clock would measure the other tests on this machine."""
     result = call(sys.executable, '-X', 'importtime', f'tools/{tool}', '--help')

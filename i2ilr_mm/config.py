@@ -102,7 +102,9 @@ def check_config(cfg: Config) -> None:
             f'train_dataloader.batch_size is {batch_size!r}; pairs need an even number, at least 2'
         )
     accumulation = cfg.get('model', {}).get('accumulation', 1)
-    if not isinstance(accumulation, int) or accumulation < 1 or batch_size % (2 * accumulation):
+    if not isinstance(accumulation, int) or accumulation < 1:
+        raise ValueError(f'model.accumulation is {accumulation!r}; it counts parts, at least 1')
+    if batch_size % (2 * accumulation):
         raise ValueError(
             f'model.accumulation is {accumulation!r} with train_dataloader.batch_size={batch_size}'
             f': every part needs whole pairs, so batch_size must be a multiple of 2 * accumulation'

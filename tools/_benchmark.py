@@ -90,6 +90,7 @@ def benchmark(
     write_json(os.path.join(out, 'benchmark.json'), report)
     with replacing(os.path.join(out, 'benchmark.md')) as path, open(path, 'w') as file:
         file.write(text)
+    say(f'written: {out}/benchmark.json and benchmark.md\n')
     return text
 
 
@@ -214,11 +215,13 @@ def timed(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(variants: dict[str, Steps], rounds: int) -> dict[str, list[float]]:
+def interleaved(
+    variants: dict[str, Steps], rounds: int, what: str = 'training steps'
+) -> dict[str, list[float]]:
     """Seconds of each in every round; a round runs all of them once, so that noise hits all."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for i in range(rounds):
-        say(f'round {i + 1} of {rounds}')
+        say(f'{what}: round {i + 1} of {rounds}')
         for name, steps in variants.items():
             seconds[name].append(sum(share * timed(step) for share, step in steps))
     return seconds
@@ -293,7 +296,9 @@ def inference(cfg: Config, image: Tensor, lr: Tensor, rounds: int) -> dict[str, 
         result[name] = dict(
             largest_difference=(step() - expected).abs().max().item() / expected.abs().max().item()
         )
-    seconds = interleaved({name: [(1.0, step)] for name, step in steps.items()}, 3 * rounds)
+    seconds = interleaved(
+        {name: [(1.0, step)] for name, step in steps.items()}, 3 * rounds, 'inference'
+    )
     for name, values in seconds.items():
         result[name]['img_per_s'] = len(image) / statistics.median(values)
     return result

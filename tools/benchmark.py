@@ -40,7 +40,8 @@ def parse_args() -> argparse.Namespace:
         default=DEFAULTS,
         metavar='NAME',
         help=f'what to time besides the reference: all, or of {", ".join(VARIANTS)} (default: all '
-        f'without torch.compile, which takes minutes to compile)',
+        f'without torch.compile, which takes minutes to compile); in quotes, as "lazy R1", which '
+        f'is R1 every 16th step, timed as the mean over 16',
     )
     parser.add_argument('--threads', type=int, help='CPU threads, 1 or more (default: all cores)')
     parser.add_argument('--no-data', action='store_true', help='leave out the input pipeline')

@@ -134,8 +134,8 @@ class CostHook(Hook):
         steps = runner.max_iters - runner.iter
         images = steps * batch_size * get_world_size()
         runner.logger.info(
-            f'Cost: {cost.gmac_per_image:,.0f} GMAC per picture; '
-            f'{cost.peak_bytes / GIB:.1f} GiB of tensors in a step of {cost.batch_size} on each '
-            f'device; {steps:,} steps to go with {images / 1000:,.0f} kimg, '
-            f'{images * cost.gmac_per_image / 1e6:,.1f} PMAC in all'
+            f'Cost: {cost.gmac_per_image:,.1f} GMAC per picture; '
+            f'{cost.peak_bytes / GIB:.2f} GiB of tensors in a step of {cost.batch_size} on each '
+            f'device; {steps:,} steps to go with {images / 1000:,.1f} kimg, '
+            f'{images * cost.gmac_per_image / 1e3:,.0f} TMAC in all'
         )

@@ -142,7 +142,8 @@ def _check_interval(runner: Runner, optimizers: dict, path: str) -> None:
     if then != now:
         raise ValueError(
             f"'{path}' was trained with model.r1_loss.interval={then}, and the config has {now}: "
-            f'resume with interval={then}, or start a new run with load_from={path}'
+            f'resume with --cfg-options model.r1_loss.interval={then}, or start a new run with '
+            f'load_from={path}'
         )
 
 

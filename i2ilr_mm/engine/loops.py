@@ -83,8 +83,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         hub = self.runner.message_hub
         if self.runner.val_loop is None or not self._iter or not due:
             return
-        if hub.get_info('validated', 0) < self._iter:
-            hub.update_info('validated', self._iter)  # first: the hook stores it with a best one
+        if hub.get_info('last_validation', 0) < self._iter:
+            hub.update_info(
+                'last_validation', self._iter
+            )  # first: the hook stores it with a best one
             self.runner.val_loop.run()
 
     def run_iter(self, data_batch: Any) -> None:

@@ -49,6 +49,13 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         if not os.path.isfile(resume):
             raise FileNotFoundError(f"--resume: there is no checkpoint '{resume}'")
         cfg.load_from = resume
+        if last and os.path.realpath(last) != os.path.realpath(resume):
+            print_log(
+                f"--resume: '{cfg.work_dir}' also holds '{os.path.basename(last)}', which a plain "
+                f'--resume would take; another --work-dir keeps the two apart',
+                'current',
+                30,
+            )
     elif last is None:
         print_log(f"--resume: no checkpoint in '{cfg.work_dir}' yet, starting anew", 'current')
         cfg.resume = False

@@ -63,6 +63,8 @@ class I2ILRGenerator(nn.Module):
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        if not isinstance(with_cp, bool):
+            raise ValueError(f'generator.with_cp is {with_cp!r}; accepted are True and False')
         self.with_cp = with_cp
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
         up = [down[-1]]

@@ -117,6 +117,12 @@ class I2ILR(BaseModel):
             raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
         if not 0 <= ema_decay < 1:
             raise ValueError(f'ema_decay is {ema_decay}; it must be at least 0 and below 1')
+        if not isinstance(channels_last, bool):
+            raise ValueError(f'channels_last is {channels_last!r}; accepted are True and False')
+        if not isinstance(compile, (bool, dict)):
+            raise ValueError(
+                f'compile is {compile!r}; accepted are True, False and a dict of options'
+            )
         if accumulation < 1:
             raise ValueError(f'accumulation is {accumulation}; it counts parts, at least 1')
         for name, loss in (('lr_loss', lr_loss), ('cycle_loss', cycle_loss)):

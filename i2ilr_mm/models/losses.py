@@ -146,8 +146,8 @@ class R1Penalty(nn.Module):
     def __init__(self, gamma: float = 10.0, mode: str = 'standard', interval: int = 1) -> None:
         super().__init__()
         check_choice('mode', mode, ('standard', 'reference'))
-        if interval < 1:
-            raise ValueError(f'r1_loss.interval is {interval}; it counts steps, at least 1')
+        if not isinstance(interval, int) or interval < 1:
+            raise ValueError(f'r1_loss.interval is {interval!r}; it counts whole steps, at least 1')
         self.gamma, self.mode, self.interval = gamma, mode, interval
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:

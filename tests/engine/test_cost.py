@@ -131,6 +131,6 @@ def test_the_hook_says_what_is_left_and_stops_nobody(known):
     cost.CostHook().before_train(runner)
     (message,) = messages
     if known:
-        assert 'in a step of 4' in message and '1,000 steps to go with 4 kimg' in message
+        assert 'in a step of 4' in message and '1,000 steps to go with 4.0 kimg' in message
     else:
         assert 'cannot be counted' in message and 'Unknown' in message

@@ -133,7 +133,7 @@ def test_other_samplers_are_refused():
 @pytest.mark.parametrize('validated, expected', [(0, [6, 9]), (6, [9])])
 def test_a_validation_that_was_left_out_is_made_up_for(validated, expected):
     """A checkpoint at 6 is written before the validation there, and again after a best one."""
-    loop = make_loop(9, images_seen=24, sampler_seed=0, validated=validated)
+    loop = make_loop(9, images_seen=24, sampler_seed=0, last_validation=validated)
     loop._iter = 6
     done = []
     loop.runner.val_loop = SimpleNamespace(run=lambda: done.append(loop._iter))

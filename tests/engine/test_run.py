@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from i2ilr_mm.engine import run
 from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir
 
 
@@ -35,6 +36,18 @@ def test_resume(tmp_path):
     assert cfg.load_from == str(tmp_path / 'iter_2.pth')
     with pytest.raises(FileNotFoundError, match=r'none.pth'):
         set_resume(cfg, 'none.pth')
+
+
+def test_going_back_in_the_same_work_dir_is_warned_of(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(run, 'print_log', lambda text, *_: said.append(text))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from=None))
+    for i in (2, 4):
+        torch.save({}, tmp_path / f'iter_{i}.pth')
+    set_resume(cfg, str(tmp_path / 'iter_4.pth'))
+    assert not said
+    set_resume(cfg, str(tmp_path / 'iter_2.pth'))
+    assert 'iter_4.pth' in said[0] and '--work-dir' in said[0]
 
 
 def test_resume_in_a_config_is_as_good_as_the_flag(tmp_path):

@@ -320,6 +320,13 @@ def test_predictions():
         (dict(ema_decay=1.0), 'ema_decay is 1.0'),
         (dict(accumulation=0), 'accumulation is 0'),
         (dict(r1_loss=dict(type='R1Penalty', interval=0)), 'interval is 0'),
+        (dict(r1_loss=dict(type='R1Penalty', interval=4.5)), 'interval is 4.5.*whole steps'),
+        (dict(channels_last='no'), "channels_last is 'no'.*True and False"),
+        (dict(compile='no'), "compile is 'no'.*True, False"),
+        (
+            dict(generator=dict(type='I2ILRGenerator', **SMALL, with_cp='no')),
+            "with_cp is 'no'.*True and False",
+        ),
         (dict(lr_loss=dict(type='LRConsistencyLoss', reduction='none')), "reduction='none'"),
         (dict(cycle_loss=dict(type='L1Loss', reduction='sum')), "reduction='sum'"),
     ],

@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from _reference import Recorder, reference_step
+from _reference import recorders, reference_step
 from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
-from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor
@@ -24,13 +24,12 @@ from i2ilr_mm.datasets.draws import Draw
 from i2ilr_mm.datasets.pictures import resolve_root
 from i2ilr_mm.engine.cost import GIB, count, idle_optimizers, step_cost
 from i2ilr_mm.files import replacing, write_json
-from i2ilr_mm.lr import down
+from i2ilr_mm.lr import down, from_uint8
 from i2ilr_mm.models import I2ILR
 from i2ilr_mm.models.layers import SNConv2d
 
 CHANNELS_LAST = torch.channels_last
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-NETWORKS = ('generator', 'discriminator')
 REFERENCE = 'reference schedule'
 Step = Callable[[], Any]
 Steps = list[tuple[float, Step]]
@@ -167,8 +166,7 @@ def gradients(
     None is the reference schedule.
     """
     model = build(cfg, options or {}).to(dtype)
-    recorders = {n: Recorder(getattr(model, n).parameters()) for n in NETWORKS}
-    wrappers = OptimWrapperDict(**{n: OptimWrapper(r) for n, r in recorders.items()})
+    wrappers, seen = recorders(model)
     image = image.to(dtype)
     lr = down(image, cfg.lr_size, cfg.lr_method)
     with patch.object(SNConv2d, 'power_iteration', lambda self: None):
@@ -177,7 +175,7 @@ def gradients(
         else:
             log = model.train_step(dict(inputs=dict(img=image, lr=lr)), wrappers)
             losses = log['loss_d'], log['loss_g']
-    steps = {n: torch.cat([g.flatten() for g in r.steps[0]]) for n, r in recorders.items()}
+    steps = {n: torch.cat([g.flatten() for g in r.steps[0]]) for n, r in seen.items()}
     return dict(losses=torch.stack(losses), **steps)
 
 
@@ -322,7 +320,7 @@ def batch_of(cfg: Config, root: str) -> Tensor:
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'data_root': root})
     draws = [Draw(i, seed=i) for i in range(cfg.train_dataloader.batch_size)]
     items = [dataset[draw]['inputs']['img'] for draw in draws]
-    return (torch.stack(items).float() / 127.5 - 1).to(DEVICE)
+    return from_uint8(torch.stack(items)).to(DEVICE)
 
 
 def data_wait(cfg: Config, root: str, steps: Steps | None, batches: int = 12) -> dict[str, float]:

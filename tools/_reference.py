@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from i2ilr_mm.lr import down, residual
@@ -20,6 +20,7 @@ from i2ilr_mm.models.layers import (
     EncoderBlock,
     SNConv2d,
     leaky_relu,
+    power_iteration,
     residual_sum,
     upsample,
 )
@@ -32,16 +33,8 @@ def conv2d(conv: SNConv2d, x: Tensor) -> Tensor:
     return F.conv2d(x, conv.weight_orig / sigma, conv.bias, padding=conv.padding)
 
 
-def power_iterations(network: I2ILRGenerator | LRResidualDiscriminator) -> None:
-    """What each call in training mode begins with."""
-    for module in network.modules():
-        if hasattr(module, 'power_iteration'):
-            module.power_iteration()
-
-
 def shortcut(block: EncoderBlock | DecoderBlock | DiscriminatorBlock, x: Tensor) -> Tensor:
-    has_conv = hasattr(block.shortcut, 'weight_orig')
-    return conv2d(block.shortcut, x) if has_conv else x
+    return conv2d(block.shortcut, x) if isinstance(block.shortcut, SNConv2d) else x
 
 
 def encoder_block(block: EncoderBlock, x: Tensor) -> tuple:
@@ -70,7 +63,7 @@ def decoder_block(block: DecoderBlock, x: Tensor, lr: Tensor, first: list, secon
 
 def generate(network: I2ILRGenerator, source: Tensor, lr: Tensor) -> Tensor:
     """One call of the generator."""
-    power_iterations(network)
+    power_iteration(network)
     x, moments = conv2d(network.from_rgb, source), []
     for block in network.encoder:
         x, first, second = encoder_block(block, x)
@@ -105,10 +98,10 @@ def discriminator_loss(model: I2ILR, pairs: list[tuple[Tensor, Tensor, Tensor]])
     total = torch.zeros((), device=pairs[0][0].device)
     for real, fake, lr in pairs:
         real, fake = real.detach().clone().requires_grad_(), fake.detach()
-        power_iterations(network)
+        power_iteration(network)
         logits = discriminate(network, real, torch.zeros_like(lr))
         total = total + model.gan_loss(logits, True) + model.r1_loss(real, logits)
-        power_iterations(network)
+        power_iteration(network)
         logits = discriminate(network, fake, residual(fake, lr, model.lr_method))
         total = total + model.gan_loss(logits, False)
     return total
@@ -136,6 +129,13 @@ class Recorder(torch.optim.SGD):
 
     def step(self) -> None:  # type: ignore[override]
         self.steps.append([p.grad.clone() for g in self.param_groups for p in g['params']])
+
+
+def recorders(model: I2ILR) -> tuple[OptimWrapperDict, dict[str, Recorder]]:
+    """A recorder for each network: wrapped, for a step, and as they are."""
+    networks = dict(generator=model.generator, discriminator=model.discriminator)
+    seen = {name: Recorder(network.parameters()) for name, network in networks.items()}
+    return OptimWrapperDict(**{n: OptimWrapper(r) for n, r in seen.items()}), seen
 
 
 def reference_step(

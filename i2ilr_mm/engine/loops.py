@@ -84,9 +84,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if self.runner.val_loop is None or not self._iter or not due:
             return
         if hub.get_info('last_validation', 0) < self._iter:
-            hub.update_info(
-                'last_validation', self._iter
-            )  # first: the hook stores it with a best one
+            # First, as the checkpoint hook stores it with a best one.
+            hub.update_info('last_validation', self._iter)
             self.runner.val_loop.run()
 
     def run_iter(self, data_batch: Any) -> None:

@@ -115,10 +115,10 @@ def train(cfg: Config) -> None:
             f'the same command with --resume goes on from there'
         ) from None
     del runner
-    _leave_group()
+    leave_group()
 
 
-def _leave_group() -> None:
+def leave_group() -> None:
     """End the process group, once nothing but garbage holds it, while Python is whole.
 
     Gloo's threads give back Python objects after their last task. When Python is about to exit by
@@ -159,7 +159,7 @@ def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) ->
     if is_main_process():
         _report(runner, model, checkpoint, out, samples)
     del runner, model
-    _leave_group()
+    leave_group()
 
 
 def _report(

@@ -4,32 +4,29 @@ Usage: [torchrun ...] scale_worker.py OUT DATA [DATA ...]; OUT/rank<i>.pth gets 
 OUT/scores.json the scores on the pictures in DATA. PYTHONPATH holds the root, tools and tests.
 """
 
-import gc
 import json
 import os
 import sys
 from pathlib import Path
 
 import torch
-from _reference import Recorder
+from _reference import recorders
 from conftest import TINY
 from mmagic.registry import METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.dist import get_dist_info
 from mmengine.model import MMSeparateDistributedDataParallel
-from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from i2ilr_mm.config import load_config
-from i2ilr_mm.engine.run import build_runner
+from i2ilr_mm.engine.run import build_runner, leave_group
 from i2ilr_mm.evaluation.features import FeatureNetwork
 from i2ilr_mm.evaluation.metrics import I2ILRFID, collect_reports, report_dict
 from i2ilr_mm.lr import down
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 R1 = dict(type='R1Penalty')
-NETWORKS = ('generator', 'discriminator')
 VARIANTS = {
     'standard': dict(r1_loss=R1),
     'lazy': dict(r1_loss=dict(R1, interval=2)),
@@ -97,12 +94,11 @@ def gradients(options: dict) -> dict:
     """What the updates of one step in float32 were given, as vectors."""
     model = build(torch.float32, **options)
     inner = getattr(model, 'module', model)
-    recorders = {n: Recorder(getattr(inner, n).parameters()) for n in NETWORKS}
-    wrappers = OptimWrapperDict(**{n: OptimWrapper(r) for n, r in recorders.items()})
+    wrappers, seen = recorders(inner)
     model.train_step(batch(0, torch.float32), wrappers)
     return {
         f'{name} {i}': torch.cat([g.flatten() for g in step])
-        for name, recorder in recorders.items()
+        for name, recorder in seen.items()
         for i, step in enumerate(recorder.steps)
     }
 
@@ -115,11 +111,9 @@ def reductions() -> int:
         inner.discriminator.register_comm_hook(
             None, lambda state, bucket: calls.append(1) or allreduce_hook(state, bucket)
         )
-    optimizers = OptimWrapperDict(
-        **{n: OptimWrapper(Recorder(getattr(inner, n).parameters())) for n in NETWORKS}
-    )
+    wrappers, _ = recorders(inner)
     for step in range(3):
-        model.train_step(batch(step, torch.float32), optimizers)
+        model.train_step(batch(step, torch.float32), wrappers)
     return len(calls)
 
 
@@ -160,6 +154,4 @@ if __name__ == '__main__':
     table = {Path(data).name: scores(data, out) for data in roots}
     if rank == 0:
         Path(out, 'scores.json').write_text(json.dumps(table))
-    if torch.distributed.is_initialized():
-        gc.collect()  # see _leave_group in engine/run.py
-        torch.distributed.destroy_process_group()
+    leave_group()

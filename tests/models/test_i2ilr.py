@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from _reference import Recorder, reference_step
+from _reference import recorders, reference_step
 from mmagic.registry import MODELS
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch.optim import Adam
@@ -31,12 +31,6 @@ def optimizers(model, lr: float = 1e-3) -> OptimWrapperDict:
     return OptimWrapperDict(
         generator=adam(model.generator, lr), discriminator=adam(model.discriminator, 4 * lr)
     )
-
-
-def recorders(model) -> tuple[OptimWrapperDict, dict[str, Recorder]]:
-    """Optimisers that change nothing and keep the gradients they were given."""
-    seen = {n: Recorder(getattr(model, n).parameters()) for n in NETWORKS}
-    return OptimWrapperDict(**{n: OptimWrapper(r) for n, r in seen.items()}), seen
 
 
 def exact_batch() -> dict:

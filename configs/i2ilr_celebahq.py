@@ -7,6 +7,7 @@ _base_ = [
     '_base_/model.py',
     '_base_/optimizer.py',
     '_base_/pairs.py',
+    'protocols/intra.py',
 ]
 
 data_root = 'data/celeba_hq'
@@ -20,7 +21,7 @@ model = dict(
 pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 train_dataloader = dict(dataset=pool)
 val_dataloader = dict(dataset=pool)
-test_dataloader = dict(dataset=dict(n_targets=5, **pool))
+test_dataloader = dict(dataset=pool)
 del pool
 
 # 100 epochs of 28,000 pictures, 8 at a time.

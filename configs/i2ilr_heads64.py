@@ -4,6 +4,7 @@ _base_ = [
     '_base_/model.py',
     '_base_/optimizer.py',
     '_base_/pairs.py',
+    'protocols/heads.py',
 ]
 
 data_root = 'embedded:heads64'
@@ -18,8 +19,7 @@ pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 # Many small steps teach more in the minutes that a CPU has than few large ones.
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=pool)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
-test_dataloader = dict(num_workers=0, dataset=dict(n_targets=2, **pool))
-test_evaluator = [dict(type='LRConsistency', lr_method='box'), dict(type='FDLite0')]
+test_dataloader = dict(dataset=pool)
 del pool
 
 auto_scale_lr = dict(base_batch_size=4)

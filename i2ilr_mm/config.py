@@ -17,7 +17,9 @@ RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
 
 
 def load_config(
-    config: str | os.PathLike | Config, options: dict[str, Any] | None = None
+    config: str | os.PathLike | Config,
+    options: dict[str, Any] | None = None,
+    protocol: str | os.PathLike | None = None,
 ) -> Config:
     """Read a config file and lay options over it.
 
@@ -27,6 +29,8 @@ def load_config(
     Args:
         config: A config file, or a loaded config (which is copied).
         options: Keys as for --cfg-options, such as ``img_size`` or ``model.ema_decay``.
+        protocol: A config file whose settings take the place of those of the same name, as the
+            test pairs and scores of configs/protocols do; None keeps the config's own.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -36,11 +40,10 @@ def load_config(
     if isinstance(config, Config):
         cfg = Config(config._cfg_dict.to_dict(), filename=config.filename)
     else:
-        if not os.path.isfile(config):
-            raise FileNotFoundError(
-                f"there is no config file '{config}'; configs/ holds those of the project"
-            )
-        cfg = Config.fromfile(os.fspath(config))
+        cfg = _read(config)
+    if protocol is not None:
+        for name, value in _read(protocol).items():
+            cfg[name] = value
     options = dict(options or {})
     for name in options:
         _check_known(cfg, name)
@@ -51,6 +54,14 @@ def load_config(
     cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
     check_config(cfg)
     return cfg
+
+
+def _read(path: str | os.PathLike) -> Config:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"there is no config file '{path}'; configs/ holds those of the project"
+        )
+    return Config.fromfile(os.fspath(path))
 
 
 def _check_known(cfg: Config, name: str) -> None:

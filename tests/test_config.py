@@ -36,6 +36,34 @@ def test_configs_are_complete_without_our_loader(root, name):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('protocol', ['intra', 'stargan2', 'heads'])
+def test_protocols_take_the_configs_place(root, name, protocol):
+    """Pairs and scores are the protocol's, data and sizes the config's."""
+    path = root / f'configs/protocols/{protocol}.py'
+    plain = load_config(root / f'configs/{name}.py')
+    cfg = load_config(root / f'configs/{name}.py', dict(lr_size=16, fit='crop'), path)
+    assert cfg.protocol == protocol and cfg.train_dataloader.batch_size > 1
+    for key, value in (('data_root', plain.data_root), ('img_size', plain.img_size)):
+        assert set(nested(cfg._cfg_dict, key)) == {value}
+    assert set(nested(cfg._cfg_dict, 'lr_size')) == {16}
+    assert set(nested(cfg.test_dataloader, 'fit')) == {'crop'}
+    expected = Config.fromfile(path).test_evaluator
+    assert [metric.type for metric in cfg.test_evaluator] == [metric.type for metric in expected]
+    targets = dict(intra=5, stargan2=10, heads=2)[protocol]
+    assert cfg.test_dataloader.dataset.n_targets == targets
+
+
+def test_the_protocol_of_each_config(root):
+    named = {name: load_config(root / f'configs/{name}.py').protocol for name in CONFIGS}
+    assert named.pop('i2ilr_heads64') == 'heads' and set(named.values()) == {'intra'}
+
+
+def test_no_such_protocol(root):
+    with pytest.raises(FileNotFoundError, match=r'no config file .*own\.py'):
+        load_config(root / 'configs/i2ilr_heads64.py', protocol='own.py')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_resumes_exactly(root, name):
     cfg = load_config(root / f'configs/{name}.py')
     assert cfg.train_cfg.type == 'ResumableTrainLoop'

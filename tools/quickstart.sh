@@ -51,7 +51,7 @@ else
 fi
 
 echo
-python tools/show_scores.py untrained="$BEFORE" "trained=$AFTER"
+python tools/compare_scores.py untrained="$BEFORE" "trained=$AFTER"
 cat <<END
 
 Look at $WORK/samples.png: source | LR target | result | result downscaled.

@@ -3,14 +3,24 @@
 import argparse
 import os
 
-from _cli import add_config_arguments, add_launcher_arguments, run
+from _cli import ROOT, add_config_arguments, add_launcher_arguments, run
+
+PROTOCOLS = os.path.join(ROOT, 'configs', 'protocols')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Score an I2I-LR model on its test pairs.')
     add_config_arguments(parser)
     parser.add_argument(
-        'checkpoint', help="checkpoint to score (its EMA weights), or 'untrained' for a baseline"
+        'checkpoint',
+        help='checkpoint to score (its EMA weights), or a baseline: untrained, copy-source, '
+        'upscale-target, project-source',
+    )
+    parser.add_argument(
+        '--protocol',
+        metavar='NAME',
+        help='pairs and scores of configs/protocols/NAME.py (intra, stargan2, heads) or of a file '
+        "of your own, in place of the config's",
     )
     add_launcher_arguments(parser)
     parser.add_argument(
@@ -19,7 +29,13 @@ def parse_args() -> argparse.Namespace:
         help='file for the scores, default WORK_DIR/metrics.json; the pairs that were scored go '
         'beside it',
     )
-    parser.add_argument('--samples', metavar='PNG', help='draw the first test pairs into a picture')
+    parser.add_argument('--samples', metavar='PNG', help='draw some test pairs into a picture')
+    parser.add_argument(
+        '--plots',
+        metavar='DIR',
+        help='draw pairs from the best to the worst LR error, and the Frechet distance against the '
+        'number of results',
+    )
     return parser.parse_args()
 
 
@@ -27,10 +43,13 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.config import load_config
     from i2ilr_mm.engine.run import score, set_work_dir
 
-    cfg = load_config(args.config, args.cfg_options)
+    protocol = args.protocol
+    if protocol and not protocol.endswith('.py'):
+        protocol = os.path.join(PROTOCOLS, f'{protocol}.py')
+    cfg = load_config(args.config, args.cfg_options, protocol)
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
-    score(cfg, args.checkpoint, args.out, args.samples)
+    score(cfg, args.checkpoint, args.out, args.samples, args.plots)
 
 
 if __name__ == '__main__':

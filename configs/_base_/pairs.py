@@ -30,7 +30,7 @@ val_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='SourceSampler'),
     dataset=dict(
         type='PairedPool',
         split='val',
@@ -41,30 +41,13 @@ val_dataloader = dict(
         pipeline=pair_pipeline,
     ),
 )
-test_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PairedPool',
-        split='test',
-        n_targets=1,
-        pairing='any',
-        pair_seed=0,
-        pair_file=None,
-        pipeline=pair_pipeline,
-    ),
-)
 
-# During training the scores that need no download; FID in tools/test.py.
-val_evaluator = [dict(type='LRConsistency', lr_method=lr_method), dict(type='FDLite0')]
-test_evaluator = [
+# During training the scores that need no download; tools/test.py has those of configs/protocols.
+val_evaluator = [
     dict(type='LRConsistency', lr_method=lr_method),
-    dict(type='I2ILRFID', inception_style='StyleGAN', inception_path=None),
-    dict(type='FDLite0'),
+    dict(type='DistributionScores', network=dict(type='EfficientNetLite0')),
 ]
 val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
 
 # Only the loaders are read; an option for these would change nothing.
 del train_pipeline, pair_pipeline

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zlib
+from itertools import chain
 from logging import WARNING
 from typing import Any
 
@@ -17,10 +18,17 @@ from torch import Tensor
 from ..files import write_json
 from ..lr import check_choice
 from .draws import Draw, seeded
-from .pictures import PictureError, list_pictures, picture_path, picture_size, resolve_root
+from .pictures import (
+    PictureError,
+    list_pictures,
+    picture_path,
+    picture_size,
+    read_bytes,
+    resolve_root,
+)
 
 SPLITS = ('train', 'val', 'test')
-PAIRINGS = ('any', 'same_class', 'cross_class')
+PAIRINGS = ('any', 'same_class', 'cross_class', 'each_class')
 HELD_OUT = 10
 """Of a root without split folders, every tenth picture (by a hash of its name) is held out."""
 
@@ -119,7 +127,7 @@ class ImagePool(BaseDataset):
                 f'{self.split}/[class/]*.jpg (or png, webp, tiff, bmp), or pictures without '
                 f'train/val/test folders, which are split by name'
             )
-        data_list = [
+        self.pictures = [
             dict(
                 img_path=picture_path(self.resolved_root, name),
                 name=inner,
@@ -128,8 +136,8 @@ class ImagePool(BaseDataset):
             for name, inner in chosen.items()
         ]
         if is_main_process():
-            self._check_pictures([entry['img_path'] for entry in data_list])
-        return data_list
+            self._check_pictures(self.real_pictures())
+        return list(self.pictures)  # the dataset empties the list it is given
 
     def get_data_info(self, idx: int) -> dict:
         """The entry of one item, with the sizes that the transforms work to."""
@@ -162,6 +170,18 @@ class ImagePool(BaseDataset):
                 WARNING,
             )
 
+    def real_pictures(self) -> list[str]:
+        """Every picture of the pool once; the real side of distribution scores."""
+        return [picture['img_path'] for picture in self.pictures]
+
+    def real_image(self, path: str) -> Tensor:
+        """One of them, (3, H, W) uint8, by the same transforms as the sources but no flips."""
+        results = dict(img_path=path, img_size=self.img_size, lr_size=self.lr_size)
+        for transform in self.pipeline.transforms:
+            if getattr(transform, 'key', None) == 'img':
+                results = transform(results)
+        return torch.from_numpy(results['img']).permute(2, 0, 1)
+
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(data_root={self.data_root!r}, split={self.split!r}, '
@@ -179,7 +199,7 @@ def choose_targets(
         classes: Their classes.
         n_targets: Targets per source, all different, never the source itself; fewer where there
             are not as many candidates.
-        pairing: 'any', 'same_class' or 'cross_class'.
+        pairing: 'any', 'same_class', 'cross_class', or 'each_class': so many of every other class.
         seed: Another seed gives another choice.
 
     Returns:
@@ -192,12 +212,26 @@ def choose_targets(
     by_class: dict[str, list[int]] = {c: [] for c in classes}
     for index, class_name in enumerate(classes):
         by_class[class_name].append(index)
-    everyone = list(range(len(names)))
-    others = {c: [i for i in everyone if classes[i] != c] for c in by_class}
-    candidates = {'any': dict.fromkeys(by_class, everyone), 'same_class': by_class}.get(
-        pairing, others
-    )
-    return [_draw(candidates[classes[i]], i, names[i], n_targets, pairing, seed) for i in everyone]
+    candidates = {own: _candidates(own, by_class, pairing) for own in by_class}
+    return [
+        [
+            target
+            for some in candidates[own]
+            for target in _draw(some, i, names[i], n_targets, pairing, seed)
+        ]
+        for i, own in enumerate(classes)
+    ]
+
+
+def _candidates(own: str, by_class: dict[str, list[int]], pairing: str) -> list[list[int]]:
+    """Sets of pictures, from each of which a source of class ``own`` takes its targets."""
+    others = [by_class[c] for c in by_class if c != own]
+    return {
+        'any': [sorted(chain(*by_class.values()))],
+        'same_class': [by_class[own]],
+        'cross_class': [sorted(chain(*others))],
+        'each_class': others or [[]],
+    }[pairing]
 
 
 def _draw(
@@ -229,7 +263,8 @@ class PairedPool(ImagePool):
         split: 'train', 'val' or 'test'.
         pipeline: Transforms; they get ``img_path`` (the source) and ``target_path``.
         n_targets: Targets per source.
-        pairing: 'any', 'same_class' or 'cross_class', by the class sub-folders.
+        pairing: 'any', 'same_class', 'cross_class' or 'each_class' (``n_targets`` of every other
+            class), by the class sub-folders.
         pair_seed: Seed of the choice; the choice depends on it and on the names alone.
         pair_file: JSON file of the choice: read where it exists (and refused if it was made with
             other settings), else written. None keeps the choice in memory.
@@ -255,12 +290,13 @@ class PairedPool(ImagePool):
 
     def load_data_list(self) -> list[dict]:
         """One entry per pair: the source's, with ``target_path`` and ``target_name``."""
-        self.pictures = super().load_data_list()
+        super().load_data_list()
         return [
             dict(
                 self.pictures[source],
                 target_path=self.pictures[target]['img_path'],
                 target_name=self.pictures[target]['name'],
+                target_class=self.pictures[target]['class_name'],
             )
             for source, targets in enumerate(self._targets())
             for target in targets
@@ -305,6 +341,14 @@ class PairedPool(ImagePool):
             )
         return [[index[target] for target in pairs[p['name']]] for p in self.pictures]
 
+    def content_hash(self) -> str:
+        """Hash of the pool's names and pictures, 16 digits."""
+        key = hashlib.sha256()
+        for picture in self.pictures:
+            key.update(f'{picture["name"]}\n'.encode())
+            key.update(hashlib.sha256(read_bytes(picture['img_path'])).digest())
+        return key.hexdigest()[:16]
+
     def choice(self) -> dict[str, Any]:
         """The settings that the choice of targets depends on."""
         return dict(n_targets=self.n_targets, pairing=self.pairing, pair_seed=self.pair_seed)
@@ -316,18 +360,6 @@ class PairedPool(ImagePool):
             info = self.get_data_info(i)
             result.setdefault(info['name'], []).append(info['target_name'])
         return result
-
-    def real_pictures(self) -> list[str]:
-        """Every picture of the pool once; the real side of distribution scores."""
-        return [picture['img_path'] for picture in self.pictures]
-
-    def real_image(self, path: str) -> Tensor:
-        """One of them, (3, H, W) uint8, by the same transforms as the sources."""
-        results = dict(img_path=path, img_size=self.img_size, lr_size=self.lr_size)
-        for transform in self.pipeline.transforms:
-            if getattr(transform, 'key', None) == 'img':
-                results = transform(results)
-        return torch.from_numpy(results['img']).permute(2, 0, 1)
 
     def __repr__(self) -> str:
         return (

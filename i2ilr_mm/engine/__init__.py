@@ -4,7 +4,7 @@ from .cost import CostHook
 from .hooks import DeferredRuntimeInfoHook, PlainCheckpointHook, SampleGridHook, ThroughputHook
 from .loops import ResumableTrainLoop
 from .optim import I2ILROptimWrapperConstructor
-from .samplers import PairSampler
+from .samplers import PairSampler, SourceSampler
 
 __all__ = [
     'CostHook',
@@ -14,5 +14,6 @@ __all__ = [
     'PlainCheckpointHook',
     'ResumableTrainLoop',
     'SampleGridHook',
+    'SourceSampler',
     'ThroughputHook',
 ]

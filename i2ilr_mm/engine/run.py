@@ -13,11 +13,14 @@ from mmengine.runner import Runner
 
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool
+from ..evaluation.baselines import BASELINES, Baseline
 from ..evaluation.grid import load_pairs, sample_grid
-from ..evaluation.metrics import collect_reports, report_dict, report_table
+from ..evaluation.metrics import DistributionScores, LRConsistency
+from ..evaluation.plots import plot_frechet_against_n, spread_evenly
+from ..evaluation.report import collect_reports, report_dict, report_table
 from ..files import write_json
 from ..inference.model import load_state, read_checkpoint
-from ..lr import down
+from ..lr import GREY_LEVELS, down
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
 
@@ -137,70 +140,122 @@ def _config_errors() -> Iterator[None]:
         raise ValueError(f'the config cannot be built: {error}') from error
 
 
-def score(cfg: Config, checkpoint: str, out: str | None, samples: str | None) -> None:
+def score(
+    cfg: Config, checkpoint: str, out: str | None, samples: str | None, plots: str | None = None
+) -> None:
     """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
 
     Args:
         cfg: The config.
-        checkpoint: A checkpoint file, or 'untrained' for the networks as initialised.
+        checkpoint: A checkpoint file, 'untrained' for the networks as initialised, or one of
+            :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
         out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
-        samples: PNG for a grid of the first pairs, or None.
+        samples: PNG for a grid of pairs, or None.
+        plots: Folder for a grid sorted by LR error and for the Frechet distance against the number
+            of results, or None.
 
     Raises:
         FileNotFoundError: If data, checkpoint or a weight file is missing.
         ValueError: If the checkpoint does not fit the config.
     """
-    state = None if checkpoint == 'untrained' else read_checkpoint(checkpoint)
+    without_file = checkpoint == 'untrained' or checkpoint in BASELINES
+    state = None if without_file else read_checkpoint(checkpoint)
     runner = build_runner(cfg)
     model = unwrap(runner.model)
     if state is not None:
         load_state(model, state, checkpoint)
+    if checkpoint in BASELINES:
+        model.generator_ema = Baseline(checkpoint)
     runner.test()
     if is_main_process():
-        _report(runner, model, checkpoint, out, samples)
+        metrics = [m for e in runner.test_loop.evaluators for m in e.metrics]
+        dataset = runner.test_loop.dataloaders[0].dataset
+        _report(runner.cfg, metrics, dataset, checkpoint, out)
+        if samples:
+            count = min(8, len(dataset))
+            draw_samples(model, dataset, [i * len(dataset) // count for i in range(count)], samples)
+            print(f'samples: {samples}')
+        if plots:
+            _draw_plots(model, metrics, dataset, plots)
     del runner, model
     leave_group()
 
 
 def _report(
-    runner: Runner, model: I2ILR, checkpoint: str, out: str | None, samples: str | None
+    cfg: Config, metrics: list, dataset: PairedPool, checkpoint: str, out: str | None
 ) -> None:
-    scores = collect_reports([m for e in runner.test_loop.evaluators for m in e.metrics])
-    dataset = runner.test_loop.dataloaders[0].dataset
-    out = out or os.path.join(runner.cfg.work_dir, 'metrics.json')
+    scores = collect_reports(metrics)
+    protocol = _protocol(cfg, dataset)
+    for one in scores:
+        one.protocol = protocol['name']
+    out = out or os.path.join(cfg.work_dir, 'metrics.json')
     write_json(
         out,
         dict(
             checkpoint=checkpoint,
-            config=runner.cfg.filename and os.path.basename(runner.cfg.filename),
+            config=cfg.filename and os.path.basename(cfg.filename),
             data=f'{dataset.data_root} ({dataset.split})',
-            img_size=dataset.img_size,
-            lr_size=dataset.lr_size,
-            weights='EMA',
+            weights='none' if checkpoint in BASELINES else 'EMA',
+            protocol=protocol,
             scores=report_dict(scores),
         ),
     )
     pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
     write_json(pairs_file, dict(**dataset.choice(), pairs=dataset.pairs()))
-    print(f'\n{checkpoint} (EMA weights) on {dataset.data_root}\n\n{report_table(scores)}\n')
+    of = checkpoint if checkpoint in BASELINES else f'{checkpoint} (EMA weights)'
+    print(f'\n{of} on {dataset.data_root}, protocol {protocol["name"]}\n\n{report_table(scores)}\n')
     print(f'scores: {out}\npairs:  {pairs_file}')
-    if samples:
-        draw_samples(model, dataset, samples)
-        print(f'samples: {samples}')
 
 
-def draw_samples(model: I2ILR, dataset: PairedPool, path: str) -> None:
-    """Draw pairs spread over a paired dataset: source, target, result and both shrunk."""
-    count = min(8, len(dataset))
-    source, lr = load_pairs(model, dataset, [i * len(dataset) // count for i in range(count)])
+def _protocol(cfg: Config, dataset: PairedPool) -> dict:
+    """All that two runs must share for their scores to be comparable, whatever the model."""
+    return dict(
+        name=cfg.get('protocol', 'own'),
+        split=dataset.split,
+        pictures=len(dataset.pictures),
+        data_hash=dataset.content_hash(),
+        **dataset.choice(),
+        img_size=dataset.img_size,
+        lr_size=dataset.lr_size,
+        lr_method=cfg.get('lr_method'),
+        fit=cfg.get('fit'),
+    )
+
+
+def draw_samples(model: I2ILR, dataset: PairedPool, indices: list[int], path: str) -> None:
+    """Draw pairs of a dataset: source, LR target, result, the result shrunk, its error."""
+    source, lr = load_pairs(model, dataset, indices)
     result = model.predict(source, lr)
+    shrunk = down(result, lr.shape[-1], model.lr_method)
+    error = (shrunk - lr).abs()
     grid = sample_grid(
         {
             'source': source,
             'LR target': lr,
-            'result (EMA)': result,
-            'result downscaled': down(result, lr.shape[-1], model.lr_method),
-        }
+            'result': result,
+            'result downscaled': shrunk,
+            'LR error x 8': error * 8 - 1,
+        },
+        notes=[f'{e:.1f} levels' for e in (error.mean(dim=(1, 2, 3)) * GREY_LEVELS).tolist()],
     )
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     grid.save(path)
+
+
+def _draw_plots(model: I2ILR, metrics: list, dataset: PairedPool, folder: str) -> None:
+    """Draw what the metrics of a scoring allow; say what was drawn."""
+    drawn = []
+    for metric in metrics:
+        if isinstance(metric, LRConsistency):
+            order = sorted(metric.errors, key=metric.errors.__getitem__)
+            drawn.append(os.path.join(folder, 'best_to_worst.png'))
+            draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1])
+    sets = [
+        (metric.network.frechet, torch.stack(list(metric.results.values())), metric.real_features)
+        for metric in metrics
+        if isinstance(metric, DistributionScores) and metric.real_features is not None
+    ]
+    if sets:
+        drawn.append(os.path.join(folder, 'frechet_against_n.png'))
+        plot_frechet_against_n(sets, drawn[-1])
+    print('\n'.join(f'plot:   {path}' for path in drawn))

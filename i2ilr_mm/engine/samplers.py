@@ -1,4 +1,4 @@
-"""The order of training samples."""
+"""The order of training and test samples."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,6 +10,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
 from ..datasets.draws import Draw
+from ..datasets.pools import PairedPool
 
 ORDER, AUGMENTATION = 0, 1
 """What a seed is for; the two never share one."""
@@ -65,3 +66,31 @@ class PairSampler(Sampler):
     def __len__(self) -> int:
         """Pictures in one epoch over all ranks."""
         return self.size // 2 * 2
+
+
+@DATA_SAMPLERS.register_module()
+class SourceSampler(Sampler):
+    """All pairs in order, each source's together on one rank, none twice.
+
+    The ranks get neighbouring blocks of sources; one may get fewer, or none.
+
+    Args:
+        dataset: A :class:`i2ilr_mm.datasets.PairedPool`.
+        seed: Not used; MMEngine's loaders give one.
+    """
+
+    def __init__(self, dataset: PairedPool, seed: int | None = None) -> None:
+        rank, world_size = get_dist_info()
+        sources = [dataset.get_data_info(i)['name'] for i in range(len(dataset))]
+        starts = [i for i, name in enumerate(sources) if i == 0 or name != sources[i - 1]]
+        starts.append(len(sources))
+        share = -(-(len(starts) - 1) // world_size)
+        first, last = (min(share * r, len(starts) - 1) for r in (rank, rank + 1))
+        self.indices = range(starts[first], starts[last])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        """Pairs of this rank."""
+        return len(self.indices)

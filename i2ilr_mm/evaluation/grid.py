@@ -1,6 +1,6 @@
 """Grids of pictures, for people to look at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -20,12 +20,13 @@ def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor
     return inputs['img'], inputs['lr']
 
 
-def sample_grid(columns: dict[str, Tensor]) -> Image.Image:
+def sample_grid(columns: dict[str, Tensor], notes: Sequence[str] = ()) -> Image.Image:
     """Lay pictures out with one named column per tensor and one row per sample.
 
     Args:
         columns: Title -> (B, 3, h, w) in [-1, 1]. The sizes may differ (LR targets among full
             pictures): the smaller ones are enlarged as blocks, so that their cells can be seen.
+        notes: One line of text per row, to its right.
 
     Returns:
         An RGB image with the titles on top.
@@ -34,7 +35,7 @@ def sample_grid(columns: dict[str, Tensor]) -> Image.Image:
     side *= -(-CELL // side)
     gap, header = 4, 22
     rows = len(next(iter(columns.values())))
-    width = len(columns) * (side + gap) + gap
+    width = len(columns) * (side + gap) + gap + (90 if notes else 0)
     grid = Image.new('RGB', (width, rows * (side + gap) + header), 'white')
     draw = ImageDraw.Draw(grid)
     font = ImageFont.load_default()
@@ -45,4 +46,7 @@ def sample_grid(columns: dict[str, Tensor]) -> Image.Image:
         for j, block in enumerate(blocks):
             tile = Image.fromarray(block.permute(1, 2, 0).numpy())
             grid.paste(tile, (left, header + j * (side + gap)))
+    for j, note in enumerate(notes):
+        top = header + j * (side + gap) + side // 2
+        draw.text((len(columns) * (side + gap) + 2 * gap, top), note, fill='black', font=font)
     return grid

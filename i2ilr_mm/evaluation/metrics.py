@@ -1,73 +1,76 @@
 """Scores as MMagic metrics, for MultiValLoop and MultiTestLoop."""
 
-import hashlib
-import os
-from dataclasses import asdict, dataclass
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from math import inf
 from typing import Any
 
 import torch
-from mmagic.evaluation.metrics import TransFID
-from mmagic.evaluation.metrics.base_gen_metric import GenMetric
-from mmagic.registry import METRICS
-from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_info, is_main_process
-from mmengine.logging import print_log
+from mmagic.evaluation.metrics.base_gen_metric import GenerativeMetric, GenMetric
+from mmagic.registry import DATASETS, METRICS
+from mmengine.dist import broadcast_object_list, get_dist_info, is_main_process
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..datasets.pictures import read_bytes
-from ..files import replacing
 from ..lr import GREY_LEVELS, check_choice, down
-from .features import (
-    WEIGHTS_DIR,
-    EfficientNetLite0,
-    FeatureNetwork,
-    PyTorchInception,
-    StyleGANInception,
-)
-from .scores import frechet_distance, lr_scores
+from .estimate import Estimate, average, mean
+from .features import FeatureNetwork, build_features
+from .frechet import frechet
+from .kid import kid
+from .lr_match import diversity, lr_match
+from .neighbours import precision_recall
+from .real import FEATURES_DIR, gather_by_index, real_features
+from .report import Score, score_of
 
-
-@dataclass
-class Score:
-    """One number of a report, with what it was measured on."""
-
-    name: str
-    value: float
-    unit: str
-    better: str
-    n: int
-    n_real: int | None = None
-    network: str | None = None
-    weights: str | None = None
-
-
-def gather_by_index(rows: dict[int, Any]) -> dict[int, Any]:
-    """Merge the ranks' results by sample index: padding for even ranks leaves no duplicates."""
-    merged: dict[int, Any] = {}
-    for part in all_gather_object(rows):
-        merged.update(part)
-    return dict(sorted(merged.items()))
+SHARE = (0.0, 1.0)
+Unit = tuple[str, str, tuple[float, float]]
+Function = Callable[[Tensor, Tensor], dict[str, Estimate]]
 
 
 class PairScores(GenMetric):
-    """Base of scores over the pairs of a loader: one row of numbers per pair, scored at the end.
+    """Base of scores over the results of a loader: one row of numbers each, scored at the end.
 
     Attributes:
         report: The scores of the last evaluation.
+
+    Args:
+        fake_key: Where a model's output holds the result, with dots for nested ones.
+        channel_order: 'rgb', or 'bgr' as most of MMagic's own models return pictures.
+        sample_model: 'ema' or 'orig', for models of MMagic's that make both.
+        fake_nums: Results to score, -1 for all.
+
+    Raises:
+        ValueError: If an option is unknown.
     """
 
     SAMPLER_MODE = 'normal'
     need_cond_input = False
     default_prefix = ''  # score names are unique as they are
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.rows: dict[int, Tensor] = {}
+    def __init__(
+        self,
+        fake_key: str = 'fake_img',
+        channel_order: str = 'rgb',
+        sample_model: str = 'ema',
+        fake_nums: int = -1,
+    ) -> None:
+        super().__init__(fake_nums=fake_nums, fake_key=fake_key, sample_model=sample_model)
+        check_choice('channel_order', channel_order, ('rgb', 'bgr'))
+        self.channel_order = channel_order
+        self.rows: dict[int, Any] = {}
         self.report: list[Score] = []
+        self.dataset: Any = None
+        self.device: Any = 'cpu'
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        """Look at the data before the first result comes."""
+        self.dataset = dataloader.dataset
+        self.device = module.data_preprocessor.device
 
     def get_metric_sampler(
         self, model: nn.Module, dataloader: DataLoader, metrics: list[GenMetric]
-    ) -> DataLoader:
+    ) -> Any:
         """All metrics of this kind share one pass over the loader."""
         return dataloader
 
@@ -79,14 +82,41 @@ class PairScores(GenMetric):
             raise ValueError(f'{type(self).__name__} saw no samples: the dataset is empty')
         reports: list[Any] = [None]
         if is_main_process():
-            reports = [self.score(torch.stack(list(rows.values())))]
+            reports = [self.score(rows)]
         broadcast_object_list(reports)
         self.report = reports[0]
-        return {score.name: score.value for score in self.report}
+        return {score.name: score.value for score in self.report if '.' not in score.name}
 
-    def score(self, rows: Tensor) -> list[Score]:
-        """Turn the rows of all pairs, (N, ...), into scores."""
+    def picture(self, sample: Any) -> Tensor:
+        """The result in a model's output, (3, H, W) uint8 RGB.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        found = sample.get(self.sample_model, sample)
+        for part in self.fake_key.split('.'):
+            if part not in found:
+                raise ValueError(
+                    f"{type(self).__name__}: the model's output has no '{self.fake_key}', it has "
+                    f'{sorted(key for key in sample if key != "_features")}; set fake_key'
+                )
+            found = found[part]
+        if found.dtype != torch.uint8:
+            found = found.round().clamp(0, 255).to(torch.uint8)
+        return found if self.channel_order == 'rgb' else found.flip(-3)
+
+    def score(self, rows: dict[int, Any]) -> list[Score]:
+        """Turn the rows of all results, by their index, into scores."""
         raise NotImplementedError
+
+    def info(self, index: int, name: str) -> Any:
+        """What the dataset says of a pair; None if it does not know of pairs."""
+        known = hasattr(self.dataset, 'pictures')
+        return self.dataset.get_data_info(index).get(name) if known else None
+
+    def sources(self, rows: dict[int, Any]) -> list[Hashable]:
+        """The source of each row: results of one source are not independent of each other."""
+        return [self.info(i, 'name') or i for i in rows]
 
 
 @METRICS.register_module()
@@ -94,213 +124,366 @@ class LRConsistency(PairScores):
     """Match of the results with their LR targets, of the pictures as they would be saved (uint8).
 
     Gives lr_mae (grey levels), lr_psnr (dB) and lr_within2 (share of cells within 2 levels), see
-    :func:`i2ilr_mm.evaluation.scores.lr_scores`.
+    :func:`i2ilr_mm.evaluation.lr_match.lr_match`.
+
+    Attributes:
+        errors: Mean absolute error of each pair of the last evaluation, by its index.
 
     Args:
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        **kwargs: See :class:`PairScores`.
     """
 
-    def __init__(self, lr_method: str = 'box') -> None:
-        super().__init__(fake_nums=-1, sample_model='ema')
+    def __init__(self, lr_method: str = 'box', **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.lr_method = lr_method
+        self.errors: dict[int, float] = {}
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep shrunk result and target of each pair, in grey levels."""
         for sample in data_samples:
             lr = sample['lr'].float().cpu()
-            fake = sample['fake_img'].float().cpu()
+            fake = self.picture(sample).float().cpu()
             shrunk = down(fake[None], lr.shape[-1], self.lr_method)[0]
             self.rows[sample['sample_idx']] = torch.stack([shrunk, (lr + 1) * GREY_LEVELS])
 
-    def score(self, rows: Tensor) -> list[Score]:
-        values, n = lr_scores(rows[:, 0], rows[:, 1]), len(rows)
+    def score(self, rows: dict[int, Tensor]) -> list[Score]:
+        shrunk, target = torch.stack(list(rows.values())).unbind(1)
+        self.errors = dict(zip(rows, (shrunk - target).abs().mean(dim=(1, 2, 3)).tolist()))
+        estimates, sources = lr_match(shrunk, target), self.sources(rows)
         return [
-            Score('lr_mae', values['mae'], 'grey levels', 'lower', n),
-            Score('lr_psnr', values['psnr'], 'dB', 'higher', n),
-            Score('lr_within2', values['within2'], 'share of cells', 'higher', n),
-        ]
-
-
-@METRICS.register_module()
-class I2ILRFID(PairScores, TransFID):
-    """MMagic's FID for translation, mended.
-
-    Against TransFID: fake_nums=-1 takes every pair, and more than there are is refused by name;
-    results do not depend on the number of ranks; the real side is every picture of the pool once,
-    cached under its content; both Inception styles read a local file; the Frechet term is our own.
-
-    Args:
-        fake_nums: Number of pairs to score, -1 for all.
-        real_nums: Number of real pictures, -1 for all.
-        inception_style: 'StyleGAN' (default of published numbers) or 'PyTorch' (pytorch-fid).
-        inception_path: Weight file; None looks in ~/.cache/i2ilr_mm.
-        cache_dir: Folder for real features; None keeps them in memory only.
-
-    Raises:
-        FileNotFoundError: If the weight file is missing; says what to put where.
-        ValueError: If an option is unknown, or more pictures are asked for than there are.
-    """
-
-    score_name, score_key = 'FID', 'fid'
-
-    def __init__(
-        self,
-        fake_nums: int = -1,
-        real_nums: int = -1,
-        inception_style: str = 'StyleGAN',
-        inception_path: str | None = None,
-        cache_dir: str | None = os.path.join(WEIGHTS_DIR, 'features'),
-    ) -> None:
-        super().__init__(
-            fake_nums=fake_nums,
-            real_nums=real_nums,
-            inception_style=inception_style,
-            inception_path=inception_path,
-        )
-        self.cache_dir = cache_dir
-        self.real_features: Tensor | None = None
-
-    def _load_inception(self, style: str, path: str | None) -> tuple[FeatureNetwork, str]:
-        check_choice('inception_style', style, ('StyleGAN', 'PyTorch'))
-        network = StyleGANInception(path) if style == 'StyleGAN' else PyTorchInception(path)
-        return network, style
-
-    @torch.no_grad()
-    def forward_inception(self, image: Tensor) -> Tensor:
-        """Features (B, d) of uint8 RGB pictures (B, 3, H, W), on the CPU."""
-        return self.inception(image.to(self.device)).float().cpu()
-
-    def prepare(self, module: Any, dataloader: Any) -> None:
-        """Check the counts and get the features of the real pictures."""
-        dataset = dataloader.dataset
-        pictures = dataset.real_pictures()
-        for option, asked, there in (
-            ('fake_nums', self.fake_nums, len(dataset)),
-            ('real_nums', self.real_nums, len(pictures)),
-        ):
-            if asked > there or asked in (0, 1):
-                raise ValueError(
-                    f'{self.score_name}: {option}={asked}, and the data has {there}; '
-                    f'accepted are -1 (all) and 2 to {there}'
-                )
-        self.device = module.data_preprocessor.device
-        self.inception.to(self.device)
-        if self.real_nums > 0:
-            pictures = pictures[: self.real_nums]
-        self.real_features = self._real_features(dataset, pictures, dataloader.batch_size)
-
-    def _real_features(self, dataset: Any, pictures: list[str], batch_size: int) -> Tensor:
-        path = self._cache_path(dataset, pictures)
-        found = [torch.load(path, weights_only=True) if path and os.path.exists(path) else None]
-        broadcast_object_list(found)  # one rank's view of the cache decides for all
-        if found[0] is not None:
-            print_log(f'{self.score_name}: real features from {path}', 'current')
-            return found[0]
-        rank, world_size = get_dist_info()
-        mine = list(range(rank, len(pictures), world_size))
-        rows: dict[int, Tensor] = {}
-        for start in range(0, len(mine), batch_size):
-            chunk = mine[start : start + batch_size]
-            images = torch.stack([dataset.real_image(pictures[i]) for i in chunk])
-            rows.update(zip(chunk, self.forward_inception(images)))
-        features = torch.stack(list(gather_by_index(rows).values()))
-        if path and is_main_process():
-            with replacing(path) as partial:
-                torch.save(features, partial)
-        return features
-
-    def _cache_path(self, dataset: Any, pictures: list[str]) -> str | None:
-        """A file name made of all that the features depend on: contents, pipeline, network."""
-        if not self.cache_dir or not is_main_process():
-            return None
-        key = hashlib.sha256(f'{dataset.pipeline} {dataset.img_size}'.encode())
-        key.update(f'{self.inception.name} {self.inception.weights_hash}'.encode())
-        for picture in pictures:
-            key.update(hashlib.sha256(read_bytes(picture)).digest())
-        folder = os.path.expanduser(self.cache_dir)
-        return os.path.join(folder, f'{self.score_key}-{key.hexdigest()[:32]}.pt')
-
-    def process(self, data_batch: Any, data_samples: list[dict]) -> None:
-        """Keep the features of each result."""
-        wanted = [s for s in data_samples if not 0 <= self.fake_nums <= s['sample_idx']]
-        if wanted:
-            features = self.forward_inception(torch.stack([s['fake_img'] for s in wanted]))
-            self.rows.update(zip((s['sample_idx'] for s in wanted), features))
-
-    def score(self, rows: Tensor) -> list[Score]:
-        assert self.real_features is not None
-        value = frechet_distance(rows, self.real_features)
-        network = self.inception
-        return [
-            Score(
-                self.score_key,
-                value,
-                self.score_name,
-                'lower',
-                n=len(rows),
-                n_real=len(self.real_features),
-                network=network.name,
-                weights=network.weights_hash,
+            score_of(f'lr_{name}', estimates[name].grouped(sources), unit, better, len(rows), ends)
+            for name, unit, better, ends in (
+                ('mae', 'grey levels', 'lower', (0, 255)),
+                ('psnr', 'dB', 'higher', (0, 100)),
+                ('within2', 'share of cells', 'higher', SHARE),
             )
         ]
 
 
-@METRICS.register_module()
-class FDLite0(I2ILRFID):
-    """The Frechet score on EfficientNet-Lite0 features, FD-lite0; works offline.
+class ResultFeatures(PairScores):
+    """Base of metrics on a feature network's view of the results.
+
+    Several metrics with the same network share its instance and each batch's features.
 
     Args:
-        fake_nums: Number of pairs to score, -1 for all.
-        real_nums: Number of real pictures, -1 for all.
-        cache_dir: Folder for real features; None keeps them in memory only.
-    """
+        network: Config of a feature network, such as ``dict(type='EfficientNetLite0')``.
+        batch_size: Pictures at a time.
+        **kwargs: See :class:`PairScores`.
 
-    score_name, score_key = 'FD-lite0', 'fd_lite0'
+    Raises:
+        FileNotFoundError: If the network's weight file is missing; says what to put where.
+        ValueError: If an option is unknown or the weight file is another one.
+    """
 
     def __init__(
         self,
-        fake_nums: int = -1,
-        real_nums: int = -1,
-        cache_dir: str | None = os.path.join(WEIGHTS_DIR, 'features'),
+        network: dict[str, Any],
+        batch_size: int = 16,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            fake_nums=fake_nums,
-            real_nums=real_nums,
-            cache_dir=cache_dir,
+        super().__init__(**kwargs)
+        self.network: FeatureNetwork = build_features(network)
+        self.batch_size = batch_size
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        super().prepare(module, dataloader)
+        self.network.to(self.device)
+
+    @torch.inference_mode()
+    def compute(self, images: Tensor) -> Tensor:
+        """Features (B, d) of uint8 RGB pictures (B, 3, H, W), on the CPU."""
+        chunks = images.to(self.device).split(self.batch_size)
+        return torch.cat([self.network(chunk).float().cpu() for chunk in chunks])
+
+    def features(self, samples: list[dict]) -> list[Tensor]:
+        """Features of a batch of results; of those that another metric has seen, its own."""
+        key = id(self.network), self.fake_key, self.channel_order
+        known = [sample.setdefault('_features', {}) for sample in samples]
+        new = [i for i, features in enumerate(known) if key not in features]
+        if new:
+            images = torch.stack([self.picture(samples[i]) for i in new])
+            for i, row in zip(new, self.compute(images)):
+                known[i][key] = row
+        return [features[key] for features in known]
+
+
+@METRICS.register_module()
+class DistributionScores(ResultFeatures):
+    """Distances between results and real pictures in a feature network's eyes, in one pass.
+
+    Frechet distance (fid, or fd_lite0), kernel distance (kid, kd_lite0) with its spread over
+    subsets, precision, recall, density and coverage; see :mod:`i2ilr_mm.evaluation.frechet`,
+    :mod:`i2ilr_mm.evaluation.kid` and :mod:`i2ilr_mm.evaluation.neighbours`. Real features are
+    cached on disk under the contents they were made from. A score that cannot be computed, as of
+    too few pictures, is nan and says why.
+
+    Attributes:
+        real_features: (n, d), of the real pictures.
+        results: Features of each result of the last evaluation, by its index; on the main rank.
+
+    Args:
+        network: Config of the feature network.
+        real: Config of the real pictures, an :class:`i2ilr_mm.datasets.ImagePool`; None takes each
+            picture of the loader's own pool once.
+        by_class: Score every (source class, target class) on its own, against the real pictures of
+            the target class, and average.
+        k: Rank of the neighbour in precision, recall, density and coverage.
+        kid_subsets: Subsets of the kernel distance.
+        kid_subset_size: Samples in each; of smaller sets half of the smaller one.
+        fake_nums: Results to score, -1 for all; needed where the model makes them from noise.
+        from_noise: The model makes results from noise, as MMagic's unconditional ones do, not from
+            the loader's pictures.
+        cache_dir: Folder for real features; None keeps them in memory only.
+        **kwargs: See :class:`ResultFeatures`.
+
+    Raises:
+        FileNotFoundError: If data or a weight file is missing.
+        ValueError: If an option does not fit the data; says what is accepted.
+    """
+
+    def __init__(
+        self,
+        network: dict[str, Any],
+        real: dict[str, Any] | None = None,
+        by_class: bool = False,
+        k: int = 5,
+        kid_subsets: int = 100,
+        kid_subset_size: int = 1000,
+        fake_nums: int = -1,
+        from_noise: bool = False,
+        cache_dir: str | None = FEATURES_DIR,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(network, fake_nums=fake_nums, **kwargs)
+        if fake_nums in (0, 1) or (from_noise and fake_nums < 2):
+            raise ValueError(
+                f'DistributionScores: fake_nums={fake_nums}; accepted are at least 2, or -1 for '
+                f'all of a loader'
+            )
+        self.real, self.by_class, self.k = real, by_class, k
+        self.kid_subsets, self.kid_subset_size = kid_subsets, kid_subset_size
+        self.cache_dir = cache_dir
+        self.sample_kwargs: dict = {}
+        if from_noise:
+            self.SAMPLER_MODE = GenerativeMetric.SAMPLER_MODE
+        self.pool: Any = None
+        self.real_features: Tensor | None = None
+        self.results: dict[int, Tensor] = {}
+
+    def get_metric_sampler(
+        self, model: nn.Module, dataloader: DataLoader, metrics: list[GenMetric]
+    ) -> Any:
+        if self.SAMPLER_MODE == 'normal':
+            return dataloader
+        return GenerativeMetric.get_metric_sampler(self, model, dataloader, metrics)
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        """Check counts and classes, and get the features of the real pictures."""
+        super().prepare(module, dataloader)
+        if self.SAMPLER_MODE == 'normal' and self.fake_nums > len(self.dataset):
+            raise ValueError(
+                f'DistributionScores: fake_nums={self.fake_nums}, and the data has '
+                f'{len(self.dataset)} pairs; accepted are -1 (all) and 2 to {len(self.dataset)}'
+            )
+        self.pool = DATASETS.build(self.real) if self.real else self.dataset
+        if not hasattr(self.pool, 'real_pictures'):
+            raise ValueError(
+                f'DistributionScores: {type(self.dataset).__name__} does not say which pictures '
+                f"are real; set real=dict(type='ImagePool', data_root=..., split=..., ...)"
+            )
+        if self.by_class:
+            self._check_classes()
+        identity = f'{self.network.name} {self.network.weights_hash}'
+        self.real_features = real_features(
+            self.pool,
+            self.pool.real_pictures(),
+            self.compute,
+            identity,
+            self.batch_size,
+            self.cache_dir,
         )
 
-    def _load_inception(self, style: str, path: str | None) -> tuple[FeatureNetwork, str]:
-        return EfficientNetLite0(), 'EfficientNet-Lite0'
+    def _check_classes(self) -> None:
+        there = {picture['class_name'] for picture in self.pool.pictures}
+        wanted = {picture['class_name'] for picture in getattr(self.dataset, 'pictures', [])}
+        if len(wanted) < 2 or not wanted <= there:
+            raise ValueError(
+                f'DistributionScores: by_class needs the same class sub-folders for pairs and real '
+                f'pictures; the pairs have {sorted(wanted)}, the real pictures {sorted(there)}'
+            )
 
+    def process(self, data_batch: Any, data_samples: list[dict]) -> None:
+        """Keep the features of each result."""
+        rank, world_size = get_dist_info()
+        first = len(self.rows)
+        wanted = {}
+        for i, sample in enumerate(data_samples):
+            index = sample.get('sample_idx')
+            if index is None or self.SAMPLER_MODE != 'normal':
+                index = (first + i) * world_size + rank
+            if not 0 <= self.fake_nums <= index:
+                wanted[index] = sample
+        self.rows.update(zip(wanted, self.features(list(wanted.values()))))
 
-def collect_reports(metrics: list[Any]) -> list[Score]:
-    """The scores of the last evaluation of several metrics."""
-    return [score for metric in metrics for score in getattr(metric, 'report', [])]
-
-
-def report_dict(scores: list[Score]) -> dict[str, dict]:
-    """Scores as plain data, keyed by name, without empty fields."""
-    return {
-        s.name: {k: v for k, v in asdict(s).items() if k != 'name' and v is not None}
-        for s in scores
-    }
-
-
-def report_table(scores: list[Score]) -> str:
-    """Scores as a table for the terminal."""
-    head = ('score', 'value', 'unit', 'n', 'n real', 'feature network')
-    body = [
-        (
-            s.name,
-            f'{s.value:.3f}' + (' (lower is better)' if s.better == 'lower' else ''),
-            s.unit,
-            str(s.n),
-            str(s.n_real or '-'),
-            f'{s.network} {s.weights}' if s.network else '-',
+    def score(self, rows: dict[int, Tensor]) -> list[Score]:
+        assert self.real_features is not None
+        self.results = rows
+        tasks = self._tasks(rows)
+        smallest = min(len(part) for task in tasks for part in task)
+        size = self.kid_subset_size if smallest >= self.kid_subset_size else smallest // 2
+        about: dict[str, Any] = dict(
+            n_real=len(set().union(*(reals for _, reals in tasks))),
+            network=self.network.name,
+            weights=self.network.weights_hash,
+            resize=self.network.resize,
         )
-        for s in scores
-    ]
-    widths = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
-    lines = ['  '.join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in (head, *body)]
-    lines.insert(1, '-' * len(lines[0]))
-    return '\n'.join(lines)
+        per_task = f'; mean over {len(tasks)} class pairs' if self.by_class else ''
+        scores = []
+        for names, settings, function in self._families(size):
+            about['settings'] = (settings + per_task).removeprefix('; ') or None
+            problem = None
+            try:
+                found = [self._estimates(function, rows, *task) for task in tasks]
+            except ValueError as error:
+                problem = str(error)
+            for name, (unit, better, bounds) in names.items():
+                if problem:
+                    nan = float('nan')
+                    score = Score(name, nan, unit, better, len(rows), problem=problem, **about)
+                else:
+                    estimate = average([each[name] for each in found])
+                    score = score_of(name, estimate, unit, better, len(rows), bounds, **about)
+                scores.append(score)
+        return scores
+
+    def _families(self, subset_size: int) -> Iterator[tuple[dict[str, Unit], str, Function]]:
+        """Scores that are computed together: their names, their constants, and how."""
+        network, end = self.network, self.network.suffix
+        fd, kd = _key(network.frechet), _key(network.kernel)
+        yield {fd: (network.frechet, 'lower', (0, inf))}, '', lambda f, r: {fd: frechet(f, r)}
+        yield (
+            {kd: (f'{network.kernel}, squared MMD', 'lower', (-inf, inf))},
+            f'{self.kid_subsets} subsets of {subset_size}',
+            lambda f, r: {kd: kid(f, r, self.kid_subsets, subset_size)},
+        )
+        shares = {f'{name}{end}': ('share', 'higher', SHARE) for name in ('precision', 'recall')}
+        yield (
+            {
+                **shares,
+                f'density{end}': ('neighbourhoods over k', 'higher', (0, inf)),
+                f'coverage{end}': ('share', 'higher', SHARE),
+            },
+            f'k = {self.k}',
+            lambda f, r: {
+                f'{name}{end}': estimate
+                for name, estimate in precision_recall(f, r, self.k).items()
+            },
+        )
+
+    def _tasks(self, rows: dict[int, Tensor]) -> list[tuple[list[int], list[int]]]:
+        """Indices of the fakes and of the reals that are compared with each other."""
+        everyone = list(range(len(self.pool.real_pictures())))
+        if not self.by_class:
+            return [(list(rows), everyone)]
+        fakes: dict[tuple[str, str], list[int]] = {}
+        for i in rows:
+            task = self.info(i, 'class_name'), self.info(i, 'target_class')
+            fakes.setdefault(task, []).append(i)
+        classes = [picture['class_name'] for picture in self.pool.pictures]
+        reals = {c: [i for i in everyone if classes[i] == c] for c in set(classes)}
+        return [(fakes[task], reals[task[1]]) for task in sorted(fakes)]
+
+    def _estimates(
+        self, function: Function, rows: dict[int, Tensor], fakes: list[int], reals: list[int]
+    ) -> dict[str, Estimate]:
+        """Scores of one task, the results of one source drawn together in their intervals."""
+        assert self.real_features is not None
+        fake = torch.stack([rows[i] for i in fakes]).to(self.device)
+        real = self.real_features[reals].to(self.device)
+        sources = self.sources(dict.fromkeys(fakes))
+        estimates = function(fake, real)
+        return {name: estimate.grouped(sources) for name, estimate in estimates.items()}
+
+
+def _key(name: str) -> str:
+    """'FID (torchvision)' -> 'fid_torchvision'"""
+    return re.sub(r'\W+', '_', name.lower()).strip('_')
+
+
+@METRICS.register_module()
+class LPIPSDiversity(ResultFeatures):
+    """Mean LPIPS between all pairs of one source's results, over all sources.
+
+    The loader must give all results of a source to one rank, one after the other, as
+    :class:`i2ilr_mm.engine.SourceSampler` does; so only one source's features are held at a time.
+
+    Args:
+        net: Backbone, 'alex' or 'vgg'.
+        weights: Its weight file; None looks in ~/.cache/i2ilr_mm.
+        by_class: Results towards different target classes are different sets.
+        **kwargs: See :class:`ResultFeatures`.
+
+    Raises:
+        FileNotFoundError: If the weight file is missing; says what to put where.
+        ValueError: If a source has a single target.
+    """
+
+    def __init__(
+        self, net: str = 'alex', weights: str | None = None, by_class: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(dict(type='LPIPS', net=net, weights=weights), **kwargs)
+        self.by_class = by_class
+        self.pending: dict[Hashable, dict[int, Tensor]] = {}
+        self.sizes: dict[Hashable, int] = {}
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        super().prepare(module, dataloader)
+        self.sizes = Counter(self._set_of(i) for i in range(len(self.dataset)))
+        if min(self.sizes.values()) < 2:
+            raise ValueError(
+                'LPIPSDiversity compares the results of one source with several targets, and '
+                f'n_targets is {getattr(self.dataset, "n_targets", 1)}: set it to at least 2'
+            )
+
+    def _set_of(self, index: int) -> Hashable:
+        name = self.info(index, 'name')
+        return (name, self.info(index, 'target_class')) if self.by_class else name
+
+    def process(self, data_batch: Any, data_samples: list[dict]) -> None:
+        """Reduce each set of results to its diversity as soon as it is whole."""
+        for sample, row in zip(data_samples, self.features(data_samples)):
+            index = sample['sample_idx']
+            of = self._set_of(index)
+            rows = self.pending.setdefault(of, {})
+            rows[index] = row
+            if len(rows) == self.sizes[of]:
+                first = min(rows)
+                self.rows[first] = diversity(torch.stack(list(self.pending.pop(of).values())))
+
+    def evaluate(self) -> dict[str, float]:
+        scattered = len(self.pending)
+        self.pending = {}
+        if any(gather_by_index({get_dist_info()[0]: scattered}).values()):
+            raise ValueError(
+                'LPIPSDiversity: the results of one source came to different ranks; set the '
+                "loader's sampler=dict(type='SourceSampler')"
+            )
+        return super().evaluate()
+
+    def score(self, rows: dict[int, float]) -> list[Score]:
+        estimate = mean(torch.tensor(list(rows.values()), dtype=torch.float64))
+        network = self.network
+        return [
+            score_of(
+                'lpips_diversity',
+                estimate.grouped(self.sources(rows)),
+                'LPIPS between results of one source',
+                'higher',
+                sum(self.sizes.values()),
+                (0, inf),
+                network=network.name,
+                weights=network.weights_hash,
+                resize=network.resize,
+            )
+        ]

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from mmagic.registry import DATASETS
 from PIL import Image
 
@@ -13,7 +14,7 @@ SIZES = dict(img_size=64, lr_size=8)
 
 
 def pool(root, split='train', **options) -> ImagePool:
-    return ImagePool(str(root), split, pipeline=[], **{**SIZES, **options})
+    return ImagePool(str(root), split, **{'pipeline': [], **SIZES, **options})
 
 
 def pairs(root, **options) -> PairedPool:
@@ -111,9 +112,20 @@ def test_the_choice_is_pinned():
     ]
 
 
+def test_so_many_targets_of_each_other_class():
+    names, classes = [f'{i}.jpg' for i in range(12)], list('abc') * 4
+    chosen = choose_targets(names, classes, 3, 'each_class', seed=0)
+    for own, targets in zip(classes, chosen):
+        found = [classes[t] for t in targets]
+        assert sorted(found) == sorted(3 * [c for c in 'abc' if c != own])
+        assert len(set(targets)) == 6
+        assert found == sorted(found)  # a class's targets follow each other
+
+
 @pytest.mark.parametrize(
     'classes, pairing, message',
     [
+        (['x'] * 4, 'each_class', "'0.jpg' no possible target"),
         (['x'] * 4, 'cross_class', "'0.jpg' no possible target"),
         (['x', 'x', 'x', 'y'], 'same_class', "'3.jpg' no possible target among 1 pictures"),
         (['x'] * 4, 'other', "'other'.*same_class"),
@@ -140,6 +152,32 @@ def test_paired_pool(heads):
         assert ('female' in item['img_path']) == ('/male/' in item['target_path'])
     assert len(dataset.real_pictures()) == len(set(dataset.real_pictures())) == 6
     assert all(len(targets) == 3 for targets in dataset.pairs().values())
+
+
+def test_pairs_know_their_classes(heads):
+    dataset = pairs(heads, n_targets=2, pairing='each_class')
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        assert {info['class_name'], info['target_class']} == {'female', 'male'}
+        assert f'/{info["target_class"]}/' in info['target_path']
+
+
+def test_content_hash(heads, tmp_path):
+    shutil.copytree(heads, tmp_path / 'moved')
+    before = pairs(heads).content_hash()
+    assert len(before) == 16 and pairs(tmp_path / 'moved').content_hash() == before
+    first, second = sorted((tmp_path / 'moved/val').rglob('*.jpg'))[:2]
+    shutil.copy(first, second)
+    assert pairs(tmp_path / 'moved').content_hash() != before
+
+
+def test_training_pools_have_real_pictures_without_flips(heads):
+    loaded = [dict(type='LoadPicture'), dict(type='ResizePicture')]
+    flip = dict(type='Flip', keys=['img'], flip_ratio=1.0)
+    plain, flipped = pool(heads, pipeline=loaded), pool(heads, pipeline=[*loaded, flip])
+    assert len(flipped.real_pictures()) == 12
+    path = flipped.real_pictures()[0]
+    assert torch.equal(flipped.real_image(path), plain.real_image(path))
 
 
 def test_pair_file_is_written_then_read(heads, tmp_path):

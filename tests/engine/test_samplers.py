@@ -4,7 +4,7 @@ import pytest
 
 from i2ilr_mm.datasets.draws import Draw
 from i2ilr_mm.engine import samplers
-from i2ilr_mm.engine.samplers import PairSampler
+from i2ilr_mm.engine.samplers import PairSampler, SourceSampler
 
 
 def draw(
@@ -66,3 +66,24 @@ def test_neighbouring_seeds_have_nothing_in_common(monkeypatch):
 def test_one_picture_makes_no_pair():
     with pytest.raises(ValueError, match='1 picture'):
         PairSampler(range(1), 0)
+
+
+class Pairs(list):
+    """Sources by name, as a paired pool tells them."""
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(name=self[index])
+
+
+@pytest.mark.parametrize('world', [1, 2, 3, 5])
+@pytest.mark.parametrize('names', ['aaabbcdddd', 'abc', 'aaaa'])
+def test_sources_stay_together(monkeypatch, world, names):
+    parts = []
+    for rank in range(world):
+        monkeypatch.setattr(samplers, 'get_dist_info', lambda r=rank: (r, world))
+        sampler = SourceSampler(Pairs(names), seed=3)
+        parts.append(list(sampler))
+        assert len(sampler) == len(parts[-1])
+    assert [i for part in parts for i in part] == list(range(len(names)))
+    owners = [{names[i] for i in part} for part in parts]
+    assert sum(map(len, owners)) == len(set(names))

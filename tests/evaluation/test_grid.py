@@ -13,3 +13,11 @@ def test_columns_and_rows():
     expected = ((lr[1] + 1) * 127.5).round().permute(1, 2, 0).numpy()
     assert np.array_equal(tile[8::16, 8::16], expected)
     assert (grid[:22] < 128).any()  # titles
+
+
+def test_notes_stand_beside_the_rows():
+    source = torch.zeros(2, 3, 64, 64)
+    plain, noted = (np.array(sample_grid({'a': source}, notes=n)) for n in ([], ['', '1.5 levels']))
+    assert noted.shape[1] > plain.shape[1] and np.array_equal(noted[:, : plain.shape[1]], plain)
+    margin = noted[:, plain.shape[1] :] < 128
+    assert not margin[: 22 + 132].any() and margin[22 + 132 :].any()

@@ -1,84 +1,51 @@
 import json
-import shutil
+import math
 
 import pytest
 import torch
 from mmagic.registry import METRICS
-from torch import nn
+from mmengine.registry import init_default_scope
+from scoring import PIPELINE, Loader, MeanColour, Module
+from scoring import scored as scored_samples
 
 from i2ilr_mm.datasets import PairedPool
-from i2ilr_mm.evaluation.features import (
-    EfficientNetLite0,
-    FeatureNetwork,
-    PyTorchInception,
-    StyleGANInception,
-)
-from i2ilr_mm.evaluation.metrics import (
-    I2ILRFID,
-    FDLite0,
-    LRConsistency,
-    collect_reports,
-    report_dict,
-    report_table,
-)
-from i2ilr_mm.evaluation.scores import frechet_distance
+from i2ilr_mm.evaluation import metrics as module
+from i2ilr_mm.evaluation.frechet import frechet_distance
+from i2ilr_mm.evaluation.kid import kid
+from i2ilr_mm.evaluation.lr_match import diversity
+from i2ilr_mm.evaluation.metrics import DistributionScores, LPIPSDiversity, LRConsistency
+from i2ilr_mm.evaluation.neighbours import precision_recall
 from i2ilr_mm.lr import down, from_uint8
 
-PIPELINE = [
-    dict(type='LoadPicture', key='img'),
-    dict(type='ResizePicture', key='img'),
-    dict(type='LoadPicture', key='target'),
-    dict(type='ResizePicture', key='target'),
-    dict(type='DownscaleLR', key='target'),
-    dict(type='PackInputs', keys=['img', 'lr']),
-]
+COLOUR = dict(type='MeanColour')
 
 
-class MeanColour(FeatureNetwork):
-    """A feature network that needs no weights: colours of a 2 x 2 picture."""
-
-    name, weights = 'mean colour', __file__
-    calls = 0
-
-    def forward(self, images):
-        MeanColour.calls += 1
-        return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
-
-
-class ColourFID(I2ILRFID):
-    def _load_inception(self, style, path):
-        return MeanColour(), style
-
-
-class Loader:
-    """What the metrics need of a data loader and a model."""
-
-    batch_size = 4
-
-    def __init__(self, dataset):
-        self.dataset = dataset
-
-
-class Module(nn.Module):
-    class data_preprocessor:
-        device = 'cpu'
+def pool(heads, **options) -> PairedPool:
+    init_default_scope('mmagic')
+    options = {'n_targets': 2, **options}
+    return PairedPool(str(heads), 'val', pipeline=PIPELINE, img_size=32, lr_size=8, **options)
 
 
 @pytest.fixture
 def dataset(heads) -> PairedPool:
-    from mmengine.registry import init_default_scope
-
-    init_default_scope('mmagic')
-    return PairedPool(str(heads), 'val', pipeline=PIPELINE, img_size=32, lr_size=8, n_targets=2)
+    return pool(heads)
 
 
 def results(dataset) -> list[dict]:
-    """As if the model returned every source unchanged."""
+    """As if the model returned every source upside down."""
     items = [dataset[i] for i in range(len(dataset))]
     return [
-        dict(fake_img=x['inputs']['img'], lr=x['inputs']['lr'], sample_idx=i)
+        dict(fake_img=x['inputs']['img'].flip(1), lr=x['inputs']['lr'], sample_idx=i)
         for i, x in enumerate(items)
     ]
+
+
+def scored(metric, dataset, samples=None) -> dict[str, float]:
+    return scored_samples(metric, dataset, results(dataset) if samples is None else samples)
+
+
+def distribution(**options) -> DistributionScores:
+    return DistributionScores(**{'network': COLOUR, 'cache_dir': None, 'k': 2, **options})
 
 
 def test_lr_consistency(dataset):
@@ -86,158 +53,199 @@ def test_lr_consistency(dataset):
     samples = results(dataset)
     for sample in samples[:6]:
         sample['lr'] = down(from_uint8(sample['fake_img'])[None], 8)[0]
-    metric.process(None, samples[:6])
-    assert metric.evaluate() == dict(
+    assert scored(metric, dataset, samples[:6]) == dict(
         lr_mae=pytest.approx(0, abs=1e-4), lr_psnr=pytest.approx(100, abs=20), lr_within2=1.0
     )
-    metric.process(None, samples)
-    values = metric.evaluate()
+    values = scored(metric, dataset, samples)
     expected = torch.stack(
         [(down(from_uint8(s['fake_img'])[None], 8)[0] - s['lr']).abs().mean() for s in samples]
     )
     assert values['lr_mae'] == pytest.approx(expected.mean().item() * 127.5, rel=1e-4)
-    assert metric.report[0].n == 12
+    score = metric.report[0]
+    assert score.n == 12 and score.low < score.value < score.high
+    assert list(metric.errors) == list(range(12))
+    assert list(metric.errors.values()) == pytest.approx((expected * 127.5).tolist(), abs=1e-3)
 
 
 def test_padding_for_even_ranks_counts_once(dataset):
     metric = LRConsistency()
     samples = results(dataset)
-    metric.process(None, [*samples, *samples[:3]])
-    metric.evaluate()
+    scored(metric, dataset, [*samples, *samples[:3]])
     assert metric.report[0].n == 12
 
 
-def fid(dataset, samples=None, **options) -> tuple[float, ColourFID]:
-    metric = ColourFID(**{'cache_dir': None, **options})
-    metric.prepare(Module(), Loader(dataset))
-    metric.process(None, samples if samples is not None else results(dataset))
-    return metric.evaluate()['fid'], metric
+def test_all_distribution_scores_of_every_pair_and_every_real_picture(dataset):
+    metric = distribution(kid_subsets=5)
+    values = scored(metric, dataset)
+    fakes = MeanColour()(torch.stack([s['fake_img'] for s in results(dataset)]))
+    reals = MeanColour()(torch.stack([dataset[i]['inputs']['img'] for i in range(0, 12, 2)]))
+    expected = {f'{k}_colour': e.value for k, e in precision_recall(fakes, reals, 2).items()}
+    expected['fd_colour'] = frechet_distance(fakes, reals)
+    expected['kd_colour'] = kid(fakes, reals, 5, 3).value  # half of the six reals
+    assert values == pytest.approx(expected)
+    for score in metric.report:
+        assert (score.n, score.n_real, score.network) == (12, 6, 'mean colour')
+        assert (score.resize, len(score.weights)) == ('2 x 2', 16)
+        assert score.low <= score.value <= score.high
+    settings = {score.name: score.settings for score in metric.report}
+    assert settings['kd_colour'] == '5 subsets of 3' and settings['recall_colour'] == 'k = 2'
+    assert next(s for s in metric.report if s.name == 'kd_colour').spread > 0
 
 
-def test_fid_takes_every_pair_and_every_real_picture_once(dataset):
-    value, metric = fid(dataset)
-    fakes = torch.stack([s['fake_img'] for s in results(dataset)])
-    reals = torch.stack([dataset[i]['inputs']['img'] for i in range(0, 12, 2)])
-    assert value == pytest.approx(frechet_distance(MeanColour()(fakes), MeanColour()(reals)))
-    report = metric.report[0]
-    assert (report.n, report.n_real, report.network) == (12, 6, 'mean colour')
+def test_results_of_one_source_are_one_in_the_interval(dataset, monkeypatch):
+    kept = []
+    monkeypatch.setattr(module, 'score_of', lambda name, estimate, *a, **k: kept.append(estimate))
+    with pytest.raises(AttributeError):  # there are no scores now
+        scored(distribution(), dataset)
+    names = [dataset.get_data_info(i)['name'] for i in range(12)]
+    fakes, reals = kept[0].parts
+    assert fakes.groups == names and len(set(names)) == 6 and reals.groups is None
 
 
-def test_fid_counts(dataset):
-    _, metric = fid(dataset, fake_nums=5, real_nums=4)
-    assert (metric.report[0].n, metric.report[0].n_real) == (5, 4)
-    for option, there in (('fake_nums', 12), ('real_nums', 6)):
-        with pytest.raises(ValueError, match=f'{option}=99.*{there}'):
-            fid(dataset, **{option: 99})
-
-
-def test_real_features_are_cached_under_their_content(dataset, heads, tmp_path):
-    cache = tmp_path / 'cache'
-    value, _ = fid(dataset, cache_dir=str(cache))
+def test_features_are_computed_once_for_all_metrics(dataset):
+    first, second = distribution(), distribution(kid_subsets=3)
+    samples = results(dataset)
+    for metric in (first, second):
+        metric.prepare(Module(), Loader(dataset))
     before = MeanColour.calls
-    again, _ = fid(dataset, cache_dir=str(cache))
-    assert again == value and MeanColour.calls == before + 1  # the fakes only
-    shutil.copytree(heads, tmp_path / 'changed')
-    victim = next((tmp_path / 'changed/val').rglob('*.jpg'))
-    other = next((heads / 'train').rglob('*.jpg'))
-    shutil.copy(other, victim)  # the same names, another picture
-    changed = PairedPool(
-        str(tmp_path / 'changed'), 'val', pipeline=PIPELINE, img_size=32, lr_size=8, n_targets=2
+    for metric in (first, second):
+        metric.process(None, samples)
+    assert MeanColour.calls == before + 12
+    assert first.evaluate()['fd_colour'] == second.evaluate()['fd_colour']
+
+
+def test_fewer_results(dataset):
+    metric = distribution(fake_nums=5)
+    scored(metric, dataset)
+    assert metric.report[0].n == 5
+    for given, message in ((99, 'fake_nums=99, and the data has 12 pairs'), (1, 'at least 2')):
+        with pytest.raises(ValueError, match=message):
+            distribution(fake_nums=given).prepare(Module(), Loader(dataset))
+
+
+def test_a_score_that_cannot_be_computed_says_why(dataset):
+    """Six reals have no seven neighbours; the other scores are there all the same."""
+    metric = distribution(k=7)
+    values = scored(metric, dataset)
+    assert math.isnan(values['coverage_colour']) and values['fd_colour'] > 0
+    coverage = metric.report[-1]
+    assert coverage.name == 'coverage_colour' and 'at least 8' in coverage.problem
+    assert coverage.low is None and coverage.network == 'mean colour'
+
+
+def test_real_pictures_of_another_pool(dataset, heads):
+    real = dict(
+        type='ImagePool',
+        data_root=str(heads),
+        split='train',
+        img_size=32,
+        lr_size=8,
+        pipeline=PIPELINE[:2],
     )
-    fid(changed, cache_dir=str(cache))
-    larger = PairedPool(str(heads), 'val', pipeline=PIPELINE, img_size=64, lr_size=8, n_targets=2)
-    fid(larger, cache_dir=str(cache))
-    assert len(list(cache.iterdir())) == 3
+    metric = distribution(real=real)
+    values = scored(metric, dataset)
+    fakes = MeanColour()(torch.stack([s['fake_img'] for s in results(dataset)]))
+    train = metric.pool
+    reals = MeanColour()(torch.stack([train.real_image(p) for p in train.real_pictures()]))
+    assert metric.report[0].n_real == 12 == len(reals)
+    assert values['fd_colour'] == pytest.approx(frechet_distance(fakes, reals))
 
 
-@pytest.mark.parametrize('style, file', [('StyleGAN', '.pt'), ('PyTorch', '6726825d.pth')])
-def test_missing_inception_says_what_to_put_where(style, file, monkeypatch, tmp_path):
-    monkeypatch.setenv('HOME', str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=rf'https://\S+{file}.*put it at.*{tmp_path}'):
-        I2ILRFID(inception_style=style)
-    with pytest.raises(FileNotFoundError, match='mine.bin'):
-        I2ILRFID(inception_style=style, inception_path='mine.bin')
-    with pytest.raises(ValueError, match="'TF'.*StyleGAN, PyTorch"):
-        I2ILRFID(inception_style='TF')
+def test_by_class(heads):
+    """Two tasks, each against the reals of its target's class; means of both."""
+    dataset = pool(heads, pairing='each_class', n_targets=3)
+    metric = distribution(by_class=True)
+    values = scored(metric, dataset)
+    samples = results(dataset)
+    expected = []
+    for target in ('female', 'male'):
+        infos = [dataset.get_data_info(i) for i in range(18)]
+        chosen = [i for i, info in enumerate(infos) if info['target_class'] == target]
+        fakes = MeanColour()(torch.stack([samples[i]['fake_img'] for i in chosen]))
+        paths = [p for p in dataset.real_pictures() if f'/{target}/' in p]
+        reals = MeanColour()(torch.stack([dataset.real_image(p) for p in paths]))
+        assert (len(fakes), len(reals)) == (9, 3)
+        expected.append(frechet_distance(fakes, reals))
+    assert values['fd_colour'] == pytest.approx(sum(expected) / 2)
+    assert metric.report[0].settings == 'mean over 2 class pairs'
+    assert metric.report[1].settings.endswith('; mean over 2 class pairs')
 
 
-def test_pytorch_inception_reads_a_local_file(tmp_path):
-    from mmagic.evaluation.functional.fid_inception import InceptionV3, fid_inception_v3
-
-    torch.manual_seed(0)
-    weights = fid_inception_v3(load_ckpt=False).eval()
-    torch.save(weights.state_dict(), tmp_path / 'weights.pth')
-    ours = PyTorchInception(str(tmp_path / 'weights.pth'))
-    theirs = InceptionV3([3], normalize_input=False, load_fid_inception=False).eval()
-    blocks = [module for block in theirs.blocks for module in block]
-    named = [weights.get_submodule(n) for n in LAYERS]
-    for block, source in zip([b for b in blocks if list(b.parameters())], named):
-        block.load_state_dict(source.state_dict())
-    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    with torch.no_grad():
-        expected = theirs(images.float() / 127.5 - 1)[0].flatten(1)
-        assert torch.allclose(ours(images), expected, rtol=1e-3, atol=1e-4)
-    torch.save({'other': torch.ones(1)}, tmp_path / 'wrong.pth')
-    with pytest.raises(ValueError, match='wrong.pth.*does not hold'):
-        PyTorchInception(str(tmp_path / 'wrong.pth'))
+def test_by_class_needs_classes(heads, tmp_path):
+    for i, path in enumerate(sorted(heads.rglob('*.jpg'))[:4]):
+        (tmp_path / 'val').mkdir(exist_ok=True)
+        (tmp_path / f'val/{i}.jpg').write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match='by_class needs the same class sub-folders'):
+        distribution(by_class=True).prepare(Module(), Loader(pool(tmp_path)))
 
 
-LAYERS = [
-    'Conv2d_1a_3x3',
-    'Conv2d_2a_3x3',
-    'Conv2d_2b_3x3',
-    'Conv2d_3b_1x1',
-    'Conv2d_4a_3x3',
-    'Mixed_5b',
-    'Mixed_5c',
-    'Mixed_5d',
-    'Mixed_6a',
-    'Mixed_6b',
-    'Mixed_6c',
-    'Mixed_6d',
-    'Mixed_6e',
-    'Mixed_7a',
-    'Mixed_7b',
-    'Mixed_7c',
-]
+def test_output_of_another_model(dataset):
+    """Nested under 'ema', another key, BGR, floats up to 255: as MMagic's own models give it."""
+    plain = scored(distribution(), dataset)
+    samples = [
+        dict(ema=dict(out=dict(img=s['fake_img'].flip(0).float() + 0.3)), sample_idx=i)
+        for i, s in enumerate(results(dataset))
+    ]
+    metric = distribution(fake_key='out.img', channel_order='bgr')
+    assert scored(metric, dataset, samples) == plain
+    with pytest.raises(ValueError, match=r"no 'fake_img', it has \['ema', 'sample_idx'\]"):
+        scored(distribution(), dataset, samples)
+    with pytest.raises(ValueError, match="'gbr'"):
+        distribution(channel_order='gbr')
 
 
-class Scripted(nn.Module):
-    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
-        return x.float().mean(dim=[2, 3]) if return_features else x.float()
+def test_a_dataset_without_real_pictures_is_told_what_to_set():
+    metric = distribution()
+    with pytest.raises(ValueError, match='list does not say which pictures are real; set real='):
+        metric.prepare(Module(), Loader([1, 2, 3]))
 
 
-def test_stylegan_inception_reads_a_local_file(tmp_path):
-    torch.jit.script(Scripted()).save(str(tmp_path / 'scripted.pt'))
-    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    network = StyleGANInception(str(tmp_path / 'scripted.pt'))
-    assert torch.allclose(network(images), images.float().mean((2, 3)))
-    torch.save({'weights': torch.ones(1)}, tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='weights.pth.*TorchScript'):
-        StyleGANInception(str(tmp_path / 'weights.pth'))
+@pytest.fixture
+def colours_as_lpips(monkeypatch):
+    monkeypatch.setattr(module, 'build_features', lambda config: MeanColour())
 
 
-def test_lite0_knows_pictures_apart(dataset):
-    """Real ImageNet weights: a picture is nearer to its flipped self than to another picture."""
-    network = EfficientNetLite0()
-    images = torch.stack([dataset[i]['inputs']['img'] for i in (0, 6)])
-    features, flipped = network(images), network(images.flip(-1))
-    assert features.shape == (2, 1280)
-    assert (features[0] - flipped[0]).norm() < (features[0] - features[1]).norm()
-    assert len(network.weights_hash) == 16
-
-
-def test_fd_lite0_is_not_called_fid(dataset):
-    metric = FDLite0(cache_dir=None)
+@pytest.mark.usefixtures('colours_as_lpips')
+def test_lpips_diversity_is_of_each_sources_results(heads):
+    dataset = pool(heads, n_targets=3)
+    metric = LPIPSDiversity()
+    samples = results(dataset)
+    for i, sample in enumerate(samples):
+        sample['fake_img'] = sample['fake_img'] // (i + 1)
     metric.prepare(Module(), Loader(dataset))
-    metric.process(None, results(dataset))
-    assert list(metric.evaluate()) == ['fd_lite0']
-    table, data = report_table(metric.report), report_dict(metric.report)
-    assert 'FD-lite0' in table and 'EfficientNet-Lite0' in table and 'FID' not in table
-    assert json.loads(json.dumps(data))['fd_lite0']['n'] == 12
-    assert collect_reports([metric]) == metric.report
+    for batch in (samples[:4], samples[4:]):  # the second source's results come in two batches
+        metric.process(None, batch)
+        assert len(metric.pending) < 2
+    features = MeanColour()(torch.stack([s['fake_img'] for s in samples]))
+    expected = sum(diversity(part) for part in features.split(3)) / 6
+    assert metric.evaluate()['lpips_diversity'] == pytest.approx(expected)
+    assert metric.report[0].n == 18
 
 
-@pytest.mark.parametrize('name', ['LRConsistency', 'I2ILRFID', 'FDLite0'])
+@pytest.mark.usefixtures('colours_as_lpips')
+def test_lpips_diversity_needs_targets_and_whole_sources(heads):
+    with pytest.raises(ValueError, match='n_targets is 1'):
+        LPIPSDiversity().prepare(Module(), Loader(pool(heads, n_targets=1)))
+    dataset = pool(heads)
+    with pytest.raises(ValueError, match='SourceSampler'):
+        scored(LPIPSDiversity(), dataset, results(dataset)[::2])
+
+
+def test_names_and_stamps_of_lite0(dataset):
+    metric = DistributionScores(dict(type='EfficientNetLite0'), cache_dir=None, k=2)
+    values = scored(metric, dataset)
+    assert list(values)[:2] == ['fd_lite0', 'kd_lite0']
+    assert {'FID', 'KID'}.isdisjoint(score.unit for score in metric.report)
+    assert json.dumps(values)
+
+
+@pytest.mark.parametrize('name, key', [('FID (torchvision)', 'fid_torchvision'), ('FID', 'fid')])
+def test_keys(name, key):
+    assert module._key(name) == key
+
+
+@pytest.mark.parametrize(
+    'name', ['LRConsistency', 'DistributionScores', 'LPIPSDiversity', 'TransferTruth']
+)
 def test_registered(name):
     assert METRICS.get(name).__name__ == name

@@ -1,28 +1,22 @@
-"""One rank of steps and scorings that must not depend on the number of ranks.
+"""One rank of steps that must not depend on the number of ranks.
 
-Usage: [torchrun ...] scale_worker.py OUT DATA [DATA ...]; OUT/rank<i>.pth gets what rank i came to,
-OUT/scores.json the scores on the pictures in DATA. PYTHONPATH holds the root, tools and tests.
+Usage: [torchrun ...] scale_worker.py OUT; OUT/rank<i>.pth gets what rank i came to. PYTHONPATH
+holds the root and tools.
 """
 
-import json
 import os
 import sys
-from pathlib import Path
 
 import torch
 from _reference import recorders
-from conftest import TINY
-from mmagic.registry import METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmagic.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.dist import get_dist_info
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-from i2ilr_mm.config import load_config
-from i2ilr_mm.engine.run import build_runner, leave_group
-from i2ilr_mm.evaluation.features import FeatureNetwork
-from i2ilr_mm.evaluation.metrics import I2ILRFID, collect_reports, report_dict
+from i2ilr_mm.engine.run import leave_group
 from i2ilr_mm.lr import down
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
@@ -37,20 +31,6 @@ VARIANTS = {
 }
 TOTAL = 16
 """Pictures in a batch over all ranks; with four of them, two parts are still whole pairs."""
-
-
-@METRICS.register_module()
-class ColourFID(I2ILRFID):
-    """FID on features that need no weights: the colours of a 4 x 4 picture."""
-
-    class Colours(FeatureNetwork):
-        name, weights = 'colours', __file__
-
-        def forward(self, images):
-            return nn.functional.adaptive_avg_pool2d(images.float(), 4).flatten(1)
-
-    def _load_inception(self, style, path):
-        return self.Colours(), style
 
 
 def build(dtype: torch.dtype, **options) -> nn.Module:
@@ -117,28 +97,8 @@ def reductions() -> int:
     return len(calls)
 
 
-def scores(data: str, out: str) -> dict:
-    name = f'{out}/{Path(data).name}-{get_dist_info()[1]}'
-    options = dict(o.split('=') for o in TINY)
-    cfg = load_config('configs/i2ilr_heads64.py', {k: int(v) for k, v in options.items()})
-    cfg.merge_from_dict(dict(work_dir=name, experiment_name=name, data_root=data))
-    cfg.test_dataloader.update(batch_size=2)
-    cfg.test_dataloader.dataset.update(data_root=data, n_targets=1)
-    cfg.test_evaluator = [
-        dict(type='LRConsistency'),
-        dict(type='FDLite0', cache_dir=None),
-        dict(type='ColourFID', cache_dir=None),
-    ]
-    runner = build_runner(cfg)
-    runner.test()
-    if get_dist_info()[0]:
-        return {}
-    metrics = [m for e in runner.test_loop.evaluators for m in e.metrics]
-    return {name: entry['value'] for name, entry in report_dict(collect_reports(metrics)).items()}
-
-
 if __name__ == '__main__':
-    out, *roots = sys.argv[1:]
+    out = sys.argv[1]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if 'RANK' in os.environ:
@@ -151,7 +111,4 @@ if __name__ == '__main__':
     }
     result['reductions'] = reductions()
     torch.save(result, f'{out}/rank{rank}.pth')
-    table = {Path(data).name: scores(data, out) for data in roots}
-    if rank == 0:
-        Path(out, 'scores.json').write_text(json.dumps(table))
     leave_group()

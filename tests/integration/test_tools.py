@@ -55,7 +55,15 @@ def trained(heads, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    'tool', ['train.py', 'test.py', 'benchmark.py', 'convert_reference_checkpoint.py']
+    'tool',
+    [
+        'train.py',
+        'test.py',
+        'benchmark.py',
+        'compare_scores.py',
+        'plot_training.py',
+        'convert_reference_checkpoint.py',
+    ],
 )
 def test_help_is_instant(tool):
     """By what it imports: a clock would measure the other tests on this machine."""
@@ -175,12 +183,27 @@ def test_score_table_json_pairs_and_samples(trained, heads, tmp_path):
         *('test.py', CONFIG, trained / 'iter_4.pth', '--work-dir', tmp_path),
         *('--out', out, '--samples', samples, *options(heads)),
     )
-    assert re.search(r'lr_mae +\d+\.\d+ .*grey levels +12 ', result.stdout)
+    assert re.search(r'lr_mae +\d+\.\d+ .*grey levels, lower is better +12 ', result.stdout)
     scores = json.loads(out.read_text())
-    assert scores['scores']['lr_mae']['n'] == 12 and scores['weights'] == 'EMA'
+    lr_mae = scores['scores']['lr_mae']
+    assert lr_mae['n'] == 12 and scores['weights'] == 'EMA'
+    assert lr_mae['low'] < lr_mae['value'] < lr_mae['high'] and lr_mae['protocol'] == 'heads'
+    assert scores['protocol'] == dict(
+        name='heads',
+        split='test',
+        pictures=6,
+        data_hash=scores['protocol']['data_hash'],
+        n_targets=2,
+        pairing='any',
+        pair_seed=0,
+        img_size=32,
+        lr_size=8,
+        lr_method='box',
+        fit='stretch',
+    )
     pairs = json.loads((tmp_path / 'deep/scores.pairs.json').read_text())['pairs']
     assert len(pairs) == 6 and all(len(targets) == 2 for targets in pairs.values())
-    assert Image.open(samples).width == 4 + 4 * 132
+    assert Image.open(samples).width == 4 + 5 * 132 + 90
     assert list(tmp_path.glob('*/*.log'))  # --work-dir
 
 
@@ -215,7 +238,10 @@ def test_dist_scripts(heads, tmp_path):
     checkpoint = tmp_path / 'run/iter_4.pth'
     assert int(state(checkpoint)['state_dict']['_extra_state']) == 4
 
-    both = 'test_evaluator=[{"type":"LRConsistency"},{"type":"FDLite0","cache_dir":None}]'
+    both = (
+        'test_evaluator=[{"type":"LRConsistency"},{"type":"DistributionScores","k":2,'
+        '"network":{"type":"EfficientNetLite0"},"cache_dir":None}]'
+    )
     test = ['bash', 'tools/dist_test.sh', CONFIG, checkpoint, '2', '--work-dir', tmp_path / 'two']
     call(*test, *options(heads, both, 'test_dataloader.batch_size=5'), **env)
     python('test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one', *options(heads, both))
@@ -353,17 +379,60 @@ def test_test_tool_refuses_what_it_cannot_score(tmp_path):
     )
 
 
-def test_show_scores(tmp_path):
+def test_compare_scores(tmp_path):
     score = dict(value=1.5, unit='grey levels', better='lower', n=3)
-    (tmp_path / 'a.json').write_text(json.dumps(dict(scores=dict(lr_mae=score))))
-    (tmp_path / 'b.json').write_text(json.dumps(dict(scores=dict(lr_mae={**score, 'value': 0.25}))))
-    result = python('show_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
-    assert re.search(r'lr_mae +1.500 +0.250 +grey levels, lower is better +3', result.stdout)
-    assert 'warning' not in result.stdout
-    (tmp_path / 'b.json').write_text(json.dumps(dict(scores=dict(lr_mae={**score, 'n': 4}))))
-    result = python('show_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
-    assert '3, 4' in result.stdout and 'not comparable' in result.stdout
-    for wrong in ('none.json', tmp_path / 'c.json'):
-        (tmp_path / 'c.json').write_text('{}')
-        result = python('show_scores.py', f'x={wrong}', check=False)
-        assert result.returncode == 1 and 'Traceback' not in result.stdout
+    for name, value, protocol in (('a', 1.5, 'intra'), ('b', 0.25, 'intra'), ('c', 1, 'stargan2')):
+        content = dict(protocol=dict(name=protocol), scores=dict(lr_mae={**score, 'value': value}))
+        (tmp_path / f'{name}.json').write_text(json.dumps(content))
+    result = python('compare_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
+    assert re.search(r'score +old +new +unit', result.stdout)
+    assert re.search(r'lr_mae +1.500 +0.2500 +grey levels, lower is better +3', result.stdout)
+    for wrong, message in (('c.json', 'name: intra'), ('none.json', "none.json' cannot be read")):
+        both = f'{tmp_path}/a.json', f'x={tmp_path}/{wrong}'
+        result = python('compare_scores.py', *both, check=False)
+        assert result.returncode == 1 and message in result.stdout
+        assert 'Traceback' not in result.stdout
+
+
+def test_a_protocol_in_the_configs_place(heads, tmp_path):
+    """StarGAN v2's ten references of each other class; its scores need weights, so not those."""
+    scores = [option for option in options(heads) if 'img_size' in option or 'data_root' in option]
+    only_lr = 'test_evaluator=[{"type":"LRConsistency"}]'
+    command = ['test.py', CONFIG, 'untrained', '--protocol', 'stargan2', '--work-dir', tmp_path]
+    python(*command, '--cfg-options', *TINY, *scores, only_lr)
+    found = json.loads((tmp_path / 'metrics.json').read_text())
+    assert found['protocol']['name'] == found['scores']['lr_mae']['protocol'] == 'stargan2'
+    assert found['protocol']['pairing'] == 'each_class' and found['protocol']['n_targets'] == 10
+    assert found['scores']['lr_mae']['n'] == 6 * 3  # there are no more than three
+    result = python(*command, '--cfg-options', *TINY, *scores, HOME=str(tmp_path), check=False)
+    assert result.returncode == 1 and 'inception_v3_google-0cc3c7bd.pth' in result.stdout
+    assert 'Traceback' not in result.stdout
+    result = python(*command[:4], 'other', check=False)
+    assert result.returncode == 1 and "protocols/other.py'" in result.stdout
+
+
+def test_a_baseline_has_no_lr_error(heads, tmp_path):
+    """Sources moved to their targets' colours."""
+    python('test.py', CONFIG, 'project-source', '--work-dir', tmp_path, *options(heads))
+    found = json.loads((tmp_path / 'metrics.json').read_text())
+    assert found['scores']['lr_mae']['value'] < 1 and found['weights'] == 'none'
+
+
+def test_plots(trained, heads, tmp_path):
+    lite0 = (
+        'test_evaluator=[{"type":"LRConsistency"},{"type":"DistributionScores","k":2,'
+        '"network":{"type":"EfficientNetLite0"},"cache_dir":None}]'
+    )
+    plots = ['--plots', tmp_path / 'plots']
+    command = ['test.py', CONFIG, trained / 'iter_4.pth', '--work-dir', tmp_path, *plots]
+    python(*command, *options(heads, lite0))
+    assert Image.open(tmp_path / 'plots/best_to_worst.png').height == 22 + 10 * 132
+    assert Image.open(tmp_path / 'plots/frechet_against_n.png').width > 300
+
+
+def test_plot_training(trained, tmp_path):
+    out = tmp_path / 'deep/curves.png'
+    python('plot_training.py', f'four={trained}', trained, '--out', out)
+    assert Image.open(out).width > 300
+    result = python('plot_training.py', tmp_path, check=False)
+    assert result.returncode == 1 and 'holds no log' in result.stdout

@@ -1,0 +1,30 @@
+"""What any model has to beat: results made without one, scored like a model's."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ..lr import project, up
+
+BASELINES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    'copy-source': lambda source, lr: source,
+    'upscale-target': lambda source, lr: up(lr, source.shape[-1], 'bicubic'),
+    'project-source': project,
+}
+"""Name -> result of source (B, 3, H, W) and LR target (B, 3, s, s): the source as it is, the target
+enlarged (bicubic), and the source with its cells moved to the target's colours."""
+
+
+class Baseline(nn.Module):
+    """A baseline in a generator's place.
+
+    Args:
+        name: One of :data:`BASELINES`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, source: Tensor, lr: Tensor) -> Tensor:
+        return BASELINES[self.name](source, lr)

@@ -1,0 +1,122 @@
+"""Frechet distance between two sets of features."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .estimate import Estimate, Part
+
+
+def check_features(fake: Tensor, real: Tensor, at_least: int = 2) -> tuple[Tensor, Tensor]:
+    """Two sets of features as float64, if a distribution score can be made of them.
+
+    Raises:
+        ValueError: If a set has too few samples, the dimensions differ or values are not finite.
+    """
+    shapes = f'{tuple(fake.shape)} (fake) and {tuple(real.shape)} (real)'
+    if fake.ndim != 2 or real.ndim != 2 or fake.shape[1] != real.shape[1]:
+        raise ValueError(f'features have shapes {shapes}; expected are (n1, d) and (n2, d)')
+    if min(len(fake), len(real)) < at_least:
+        raise ValueError(f'features have shapes {shapes}; at least {at_least} of each are needed')
+    for name, features in (('fake', fake), ('real', real)):
+        bad = int((~features.isfinite()).any(dim=1).sum())
+        if bad:
+            raise ValueError(
+                f'{bad} of {len(features)} {name} features hold values that are not finite; '
+                f'check the pictures and the network'
+            )
+    return fake.double(), real.double()
+
+
+def frechet_distance(fake: Tensor, real: Tensor) -> float:
+    """Frechet distance between Gaussians fitted to two sets, see :func:`frechet`."""
+    return frechet(fake, real).value
+
+
+def frechet(fake: Tensor, real: Tensor) -> Estimate:
+    """Frechet distance between Gaussians fitted to two sets of features, never complex.
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), unbiased covariances, float64. With centred
+    features X1, X2 of n - 1 degrees of freedom the trace of the root is the nuclear norm of
+    X1 X2^T: an n1 x n2 matrix where there are fewer samples than dimensions. Otherwise it comes
+    from the symmetric C1^(1/2) C2 C1^(1/2).
+
+    The influence of a sample is its part of the gradient; for the covariances that is I - T, T the
+    optimal transport map between the Gaussians (Takatsu 2011, Wasserstein geometry of Gaussian
+    measures).
+
+    Args:
+        fake: (n1, d), n1 >= 2.
+        real: (n2, d), n2 >= 2.
+
+    Returns:
+        The distance, with the influence of the fakes and of the reals.
+
+    Raises:
+        ValueError: If a set has fewer than two samples, the dimensions differ or values are not
+            finite.
+    """
+    fake, real = check_features(fake, real)
+    shift = fake.mean(0) - real.mean(0)
+    x1, x2 = _centred(fake), _centred(real)
+    if min(len(fake), len(real)) <= fake.shape[1]:
+        root_trace, t1, t2 = _transport_of_few(x1, x2)
+    else:
+        root_trace, t1, t2 = _transport_of_many(x1, x2)
+    square1, square2 = x1.square().sum(1), x2.square().sum(1)
+    value = shift.square().sum() + square1.sum() + square2.sum() - 2 * root_trace
+    parts = []
+    for of, toward, x, square, transport in (
+        ('fake', shift, x1, square1, t1),
+        ('real', -shift, x2, square2, t2),
+    ):
+        n = len(x)
+        influence = 2 * math.sqrt(n - 1) * (x @ toward) + n * (square - transport)
+        parts.append(Part((influence - influence.mean()).cpu(), of))
+    return Estimate(max(0.0, float(value)), parts)
+
+
+def _centred(features: Tensor) -> Tensor:
+    return (features - features.mean(0)) / math.sqrt(len(features) - 1)
+
+
+def _transport_of_few(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """tr (C1 C2)^(1/2), and x_i T x_i^T of every sample, by the SVD of X1 X2^T."""
+    few, many = (x1, x2) if len(x1) <= len(x2) else (x2, x1)
+    # With more samples than dimensions on the other side, a d x d root of C takes their place.
+    root = many if len(many) <= many.shape[1] else _root(many)
+    u, s, vt = torch.linalg.svd(few @ root.T, full_matrices=False)
+    of_few = (u * s) @ u.T
+    # T of the other side maps by root^T V U^T few, also where samples stand in a d x d root.
+    inner = _solve(root, many) if root is not many else None
+    v = vt.T if inner is None else inner @ vt.T
+    of_many = (v.square() * s).sum(1)
+    result = s.sum(), of_few.diagonal(), of_many
+    return result if few is x1 else (result[0], result[2], result[1])
+
+
+def _root(x: Tensor) -> Tensor:
+    """A (d, d) with A^T A = X^T X."""
+    values, vectors = torch.linalg.eigh(x.T @ x)
+    return values.clamp(min=0).sqrt()[:, None] * vectors.T
+
+
+def _solve(root: Tensor, x: Tensor) -> Tensor:
+    """X A^+ for a root A made by :func:`_root`, whose rows are orthogonal."""
+    squares = root.square().sum(1)
+    kept = squares > squares.max() * 1e-12
+    inverse = torch.where(kept, 1 / squares.clamp(min=1e-300), 0)
+    return (x @ root.T) * inverse
+
+
+def _transport_of_many(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same by two symmetric eigenproblems of d x d."""
+    root = _root(x1)
+    across = x2 @ root.T
+    values, u = torch.linalg.eigh(across.T @ across)
+    s = values.clamp(min=0).sqrt()
+    kept = s > s.max() * 1e-6
+    of_first = ((_solve(root, x1) @ u).square() * s).sum(1)
+    of_second = ((across @ u).square() * torch.where(kept, 1 / s.clamp(min=1e-300), 0)).sum(1)
+    return s.sum(), of_first, of_second

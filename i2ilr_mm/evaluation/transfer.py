@@ -1,0 +1,140 @@
+"""Transfer truth: whether results take from target and source what they should."""
+
+import json
+import os
+from typing import Any
+
+import torch
+from mmagic.registry import METRICS
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..datasets.pictures import PictureError, picture_path, read_bytes
+from ..lr import down, from_uint8, to_uint8, up
+from .estimate import mean
+from .metrics import SHARE, PairScores
+from .probes import ATTRIBUTES, load_probes
+from .report import Score, score_of
+
+
+def read_attributes(root: str) -> dict[str, dict]:
+    """The truth that a root's heads were rendered from, by their names in it.
+
+    Raises:
+        ValueError: If the root has no attributes.json.
+    """
+    try:
+        return json.loads(read_bytes(picture_path(root, 'attributes.json')))
+    except PictureError as error:
+        raise ValueError(
+            f"TransferTruth needs the truth that the heads were rendered from, and '{root}' has no "
+            f"attributes.json; it is for 'embedded:heads64' and sets like it"
+        ) from error
+
+
+@METRICS.register_module()
+class TransferTruth(PairScores):
+    """How often a result shows what it should: the target's colours and pose, the source's detail.
+
+    For rendered heads, whose attributes are known. Probes that were trained on real heads alone
+    read the attributes off the results; only pairs whose source and target differ in an attribute
+    count for it. Beside each share stand those of the probe on the real picture to be followed
+    (``.ceiling``), on the source as it is (``.copy_source``) and on the enlarged LR target
+    (``.upscale_target``).
+
+    Args:
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        **kwargs: See :class:`i2ilr_mm.evaluation.metrics.PairScores`.
+
+    Raises:
+        ValueError: If the data has no attributes.json.
+    """
+
+    def __init__(self, lr_method: str = 'box', **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lr_method = lr_method
+        self.probes, self.weights_hash = load_probes()
+        self.truth: list[dict] = []
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        """Find the truth of every picture of the pool."""
+        super().prepare(module, dataloader)
+        root = self.dataset.resolved_root
+        truth = read_attributes(root)
+        names = [name_in_root(path, root) for path in self.dataset.real_pictures()]
+        missing = [name for name in names if name not in truth]
+        if missing:
+            raise ValueError(
+                f"attributes.json of '{root}' does not know {len(missing)} of its {len(names)} "
+                f"pictures, among them '{missing[0]}'"
+            )
+        self.truth = [truth[name] for name in names]
+        self.probes.to(self.device)
+
+    @torch.inference_mode()
+    def _read(self, images: Tensor) -> Tensor:
+        """Classes (B, attributes) that the probes read off uint8 pictures (B, 3, H, W)."""
+        logits = self.probes(images.to(self.device))
+        return torch.stack([logits[name].argmax(1) for name in ATTRIBUTES], dim=1).cpu()
+
+    def process(self, data_batch: Any, data_samples: list[dict]) -> None:
+        """Keep what the probes read off each result."""
+        images = torch.stack([self.picture(sample) for sample in data_samples])
+        self.rows.update(zip((s['sample_idx'] for s in data_samples), self._read(images)))
+
+    def score(self, rows: dict[int, Tensor]) -> list[Score]:
+        labels, real, enlarged = self._of_pictures()
+        index = {p['img_path']: i for i, p in enumerate(self.dataset.pictures)}
+        source = [index[self.info(i, 'img_path')] for i in rows]
+        target = [index[self.info(i, 'target_path')] for i in rows]
+        groups = self.sources(rows)
+        results = torch.stack(list(rows.values()))
+        scores = []
+        for column, (name, attribute) in enumerate(ATTRIBUTES.items()):
+            of_source, of_target = labels[source, column], labels[target, column]
+            differ = (of_source >= 0) & (of_target >= 0) & (of_source != of_target)
+            followed = target if attribute.follows == 'target' else source
+            wanted = labels[followed, column]
+            kept = [group for group, keep in zip(groups, differ) if keep]
+            for role, read in (
+                ('', results),
+                ('.ceiling', real[followed]),
+                ('.copy_source', real[source]),
+                ('.upscale_target', enlarged[target]),
+            ):
+                hits = (read[:, column] == wanted)[differ]
+                scores.append(self._share(f'transfer_{name}{role}', hits, kept, attribute.follows))
+        return scores
+
+    def _share(self, name: str, hits: Tensor, groups: list, follows: str) -> Score:
+        about: dict[str, Any] = dict(
+            network=self.probes.name, weights=self.weights_hash, resize='64 x 64, bilinear'
+        )
+        unit, better = f'share like the {follows}', '' if '.' in name else 'higher'
+        if not len(hits):
+            problem = 'no pair differs in it'
+            return Score(name, float('nan'), unit, better, 0, problem=problem, **about)
+        estimate = mean(hits).grouped(groups)
+        return score_of(name, estimate, unit, better, len(hits), SHARE, **about)
+
+    def _of_pictures(self) -> tuple[Tensor, Tensor, Tensor]:
+        """True classes, classes read, and classes read off the enlarged LR target, (n, attributes).
+
+        Of every picture of the pool; -1 where an attribute does not apply.
+        """
+        labels, real, enlarged = [], [], []
+        paths, size = self.dataset.real_pictures(), 64
+        for start in range(0, len(paths), size):
+            images = torch.stack([self.dataset.real_image(p) for p in paths[start : start + size]])
+            found = self.probes.labels(self.truth[start : start + size], images)
+            labels.append(torch.stack([found[name] for name in ATTRIBUTES], dim=1))
+            real.append(self._read(images))
+            lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method)
+            enlarged.append(self._read(to_uint8(up(lr, images.shape[-1], 'bicubic'))))
+        return torch.cat(labels), torch.cat(real), torch.cat(enlarged)
+
+
+def name_in_root(path: str, root: str) -> str:
+    """A picture's name relative to its root, folder or zip."""
+    member = path.partition('::')[2]
+    return member or os.path.relpath(path, root).replace(os.sep, '/')

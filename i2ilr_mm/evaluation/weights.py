@@ -1,0 +1,56 @@
+"""Weight files of feature networks: where they lie, and whether they are the right ones."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+CACHE_DIR = '~/.cache/i2ilr_mm'
+
+
+def sha256(path: str) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A published weight file; nothing here downloads it.
+
+    Attributes:
+        name: What it holds, for messages.
+        url: Where it is published.
+        sha256: Its SHA-256, or as many of its first digits as its publisher states.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+    def find(self, given: str | None = None) -> str:
+        """Path of the file, once its content is known to be right.
+
+        Args:
+            given: The user's path, or None for the usual place.
+
+        Raises:
+            FileNotFoundError: If it is not there; says what to put where.
+            ValueError: If it is another file.
+        """
+        file_name = self.url.rsplit('/', 1)[1]
+        usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
+        path = os.path.expanduser(given) if given else usual
+        about = f'{self.name}, {self.url}, SHA-256 {self.sha256}'
+        if len(self.sha256) < 64:
+            about += '... (its first digits)'
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f"the weight file '{path}' is not there: fetch {about}, and put it at '{usual}', "
+                f'or set the option weights to where it lies'
+            )
+        found = sha256(path)
+        if not found.startswith(self.sha256):
+            raise ValueError(
+                f"'{path}' is another file, or damaged: its SHA-256 is {found}; wanted is {about}"
+            )
+        return path

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from i2ilr_mm.evaluation.estimate import Estimate, Part, average, interval, mean
+from i2ilr_mm.evaluation.frechet import frechet
+from i2ilr_mm.evaluation.kid import kid
+
+
+def test_interval_of_a_mean_is_that_of_resampled_means():
+    values = torch.from_numpy(np.random.RandomState(0).exponential(size=200))
+    rng = np.random.RandomState(1)
+    means = [rng.choice(values.numpy(), 200).mean() for _ in range(4000)]
+    assert interval(mean(values)) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+
+
+def test_results_of_one_source_are_drawn_together():
+    """Four copies of each sample tell no more than one."""
+    values = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    four = mean(values.repeat_interleave(4)).grouped([i // 4 for i in range(200)])
+    assert interval(four) == pytest.approx(interval(mean(values)), abs=1e-12)
+    alone = interval(mean(values.repeat_interleave(4)))
+    assert alone[1] - alone[0] < 0.6 * np.diff(interval(four)).item()
+
+
+def test_reals_have_no_sources():
+    values = mean(torch.arange(4.0), 'real')
+    assert values.grouped(['a', 'b']).parts[0].groups is None
+
+
+def test_wrong_number_of_groups():
+    with pytest.raises(ValueError, match='2 group labels for 4 samples'):
+        interval(mean(torch.arange(4.0)).grouped(['a', 'b']))
+
+
+def test_average():
+    a, b = mean(torch.tensor([1.0, 3.0])), mean(torch.tensor([5.0, 5.0]))
+    a.spread, b.spread = 1.0, 3.0
+    both = average([a, b])
+    assert (both.value, both.spread) == (3.5, 2.0)
+    low, high = interval(both)
+    assert (low, high) == (3.0, 4.0)  # only a's half varies, between (1 + 5) / 2 and (3 + 5) / 2
+
+
+def test_bounds_and_level():
+    estimate = Estimate(0.1, [Part(torch.tensor([-1.0, 1.0], dtype=torch.float64))])
+    assert interval(estimate, (0, 1)) == (0.0, 1.0)
+    narrow, wide = (interval(mean(torch.randn(100)), level=x) for x in (0.5, 0.99))
+    assert np.diff(narrow) < np.diff(wide)
+
+
+@pytest.mark.parametrize('score', [frechet, lambda x, y: kid(x, y, 10, 100)])
+def test_interval_is_as_wide_as_new_samples_differ(score):
+    """Against the truth: scores of many fresh samples of the same distributions."""
+    rng = np.random.RandomState(0)
+    mix = rng.standard_normal((8, 8))
+
+    def draw() -> tuple[torch.Tensor, torch.Tensor]:
+        fake = torch.from_numpy(rng.standard_normal((200, 8)) @ mix)
+        return fake, torch.from_numpy(rng.standard_normal((150, 8)) + 0.5)
+
+    values, widths = [], []
+    for _ in range(60):
+        estimate = score(*draw())
+        values.append(estimate.value)
+        widths.append(np.diff(interval(estimate)).item())
+    expected = 2 * 1.96 * np.std(values)
+    assert np.mean(widths) == pytest.approx(expected, rel=0.25)

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from i2ilr_mm.evaluation import plots
+from i2ilr_mm.evaluation.plots import (
+    plot_curves,
+    plot_frechet_against_n,
+    read_validations,
+    spread_evenly,
+)
+
+
+def log(folder, name: str, *rows: dict) -> None:
+    path = folder / name / 'vis_data'
+    path.mkdir(parents=True)
+    (path / 'scalars.json').write_text('\n'.join(map(json.dumps, rows)))
+
+
+def validation(step: int, lr_mae: float) -> dict:
+    return dict(lr_mae=lr_mae, fd_lite0=300.0 - step, time=0.1, data_time=0.1, step=step)
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """A run, and its resume, which came to step 20 once more."""
+    log(
+        tmp_path,
+        '20260101_000000',
+        dict(kimg=0.04, step=10),
+        validation(10, 9.0),
+        validation(20, 8.0),
+    )
+    log(tmp_path, '20260102_000000', dict(kimg=0.12, step=30), validation(20, 7.5))
+    log(tmp_path, '20260103_000000', validation(30, 6.0))
+    return tmp_path
+
+
+def test_validations_of_a_resumed_run(work_dir):
+    curves = read_validations(str(work_dir))
+    assert curves['lr_mae'] == [
+        (pytest.approx(k), v) for k, v in ((0.04, 9.0), (0.08, 7.5), (0.12, 6.0))
+    ]
+    assert curves.keys() == {'lr_mae', 'fd_lite0'}
+
+
+def test_curves(work_dir, tmp_path):
+    plot_curves({'a': str(work_dir), 'b': str(work_dir)}, str(tmp_path / 'curves.png'))
+    width, height = Image.open(tmp_path / 'curves.png').size
+    assert width > 1.5 * height  # two plots side by side
+
+
+def test_nothing_to_draw(tmp_path):
+    with pytest.raises(FileNotFoundError, match='holds no log'):
+        read_validations(str(tmp_path))
+    log(tmp_path, 'run', dict(kimg=1.0, step=10))
+    with pytest.raises(ValueError, match='no validation yet'):
+        read_validations(str(tmp_path))
+
+
+def test_frechet_is_drawn_against_n(tmp_path, monkeypatch):
+    """It falls with n, and ends at the distance of all."""
+    drawn = []
+    original = plots._figure
+
+    def keep(*size):
+        figure, axes = original(*size)
+        drawn.append(axes[0])
+        return figure, axes
+
+    monkeypatch.setattr(plots, '_figure', keep)
+    generator = torch.Generator().manual_seed(0)
+    fake, real = (torch.randn(n, 30, generator=generator) for n in (120, 60))
+    plot_frechet_against_n([('FD-lite0', fake, real)], str(tmp_path / 'n.png'))
+    results, halves = drawn[0].get_lines()
+    assert list(results.get_xdata()) == [20, 40, 60, 80, 100, 120]
+    values = results.get_ydata()
+    assert values[0] > values[-1] == pytest.approx(plots.frechet_distance(fake, real))
+    assert halves.get_xdata()[-1] == 30
+    assert Image.open(tmp_path / 'n.png').width > 300
+
+
+def test_spread_evenly():
+    assert spread_evenly([5, 3, 9], 10) == [5, 3, 9]
+    assert spread_evenly(list(range(100)), 4) == [0, 33, 66, 99]
+    assert spread_evenly([7, 8], 1) == [7]

@@ -1,0 +1,126 @@
+import json
+import math
+
+import pytest
+import torch
+
+from i2ilr_mm.evaluation.estimate import mean
+from i2ilr_mm.evaluation.report import (
+    Score,
+    collect_reports,
+    compare,
+    number,
+    read_report,
+    report_dict,
+    report_table,
+    score_of,
+)
+
+LR = dict(value=1.5, unit='grey levels', better='lower', n=3, low=1.0, high=2.0)
+FD = dict(LR, unit='FD-lite0', n_real=5, network='Lite0', weights='abc', resize='224')
+PROTOCOL = dict(name='intra', n_targets=5)
+
+
+def run(protocol=PROTOCOL, **scores) -> dict:
+    return dict(protocol=protocol, scores=scores)
+
+
+def test_score_of_an_estimate():
+    estimate = mean(torch.tensor([0.0, 1.0, 1.0]))
+    score = score_of('x', estimate, 'share', 'higher', 3, (0, 1))
+    assert 0 <= score.low < score.value < score.high <= 1
+
+
+def test_json_has_no_nan_and_no_empty_fields():
+    scores = [Score('a', 1.0, 'dB', 'higher', 3), Score('b', math.nan, 'dB', '', 3, problem='few')]
+    data = json.loads(json.dumps(report_dict(scores), allow_nan=False))
+    assert data == dict(
+        a=dict(value=1.0, unit='dB', better='higher', n=3),
+        b=dict(value=None, unit='dB', better='', n=3, problem='few'),
+    )
+
+
+@pytest.mark.parametrize(
+    'value, text',
+    [
+        (306.5712, '306.6'),
+        (0.041234, '0.0412'),
+        (28.129, '28.13'),
+        (0.0, '0.0000'),
+        (-1.5, '-1.500'),
+        (12345.6, '12345.6'),
+        (math.nan, '-'),
+        (None, '-'),
+    ],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+def test_table():
+    scores = [
+        Score('fd_lite0', 94.6, 'FD-lite0', 'lower', 800, 92.0, 97.3, 400, 'Lite0', 'abc'),
+        Score('kd_lite0', math.nan, 'KD-lite0', 'lower', 800, problem='too few'),
+        Score('transfer_skin', 0.9, 'share like the target', 'higher', 100, 0.8, 1.0),
+        Score('transfer_skin.ceiling', 0.99, 'share like the target', '', 100, 0.9, 1.0),
+    ]
+    lines = report_table(scores).splitlines()
+    assert lines[2].split() == [
+        'fd_lite0', '94.60', '92.00', '-', '97.30', 'FD-lite0,', 'lower', 'is', 'better', '800',
+        '400', 'Lite0', 'abc',
+    ]  # fmt: skip
+    beside = next(line for line in lines if line.startswith('transfer_skin')).split()
+    assert beside[:6] == ['transfer_skin', '0.9000', '0.8000', '-', '1.000', '0.9900']
+    assert sum('transfer_skin' in line for line in lines) == 1  # the ceiling is a column
+    assert 'kd_lite0: too few' in lines
+
+
+def test_collect():
+    class Metric:
+        report = [1, 2]
+
+    assert collect_reports([Metric(), object(), Metric()]) == [1, 2, 1, 2]
+
+
+def test_compare():
+    text = compare(dict(old=run(lr_mae=LR, fd=FD), new=run(lr_mae=dict(LR, value=0.25), fd=FD)))
+    assert 'protocol: name intra, n_targets 5' in text
+    row = next(line for line in text.splitlines() if line.startswith('lr_mae'))
+    assert '1.500 (1.000 - 2.000)  0.2500 (1.000 - 2.000)' in row
+    assert '3 / 5 real' in text and 'grey levels, lower is better' in text
+
+
+def test_compare_leaves_out_what_stands_beside():
+    text = compare(dict(a=run(t=LR, **{'t.ceiling': LR})))
+    assert 'ceiling' not in text
+
+
+@pytest.mark.parametrize(
+    'other, message',
+    [
+        (run(dict(PROTOCOL, name='stargan2'), fd=FD), r'name: intra \(a\), stargan2 \(b\)'),
+        (run(dict(PROTOCOL, n_targets=2), fd=FD), 'n_targets: 5'),
+        (run(fd=dict(FD, n=4)), r'fd: n: 3 \(a\), 4 \(b\)'),
+        (run(fd=dict(FD, n_real=4)), 'fd: n_real: 5'),
+        (run(fd=dict(FD, weights='xyz')), 'fd: weights: abc'),
+        (run(fd=dict(FD, resize='299')), 'fd: resize'),
+        (run(fd=dict(FD, settings='k = 3')), 'fd: settings: None'),
+        (dict(scores=dict(fd=FD)), 'name: intra'),
+    ],
+)
+def test_compare_refuses(other, message):
+    with pytest.raises(ValueError, match=message):
+        compare(dict(a=run(fd=FD), b=other))
+
+
+def test_scores_that_only_one_run_has():
+    assert ' -  ' in compare(dict(a=run(fd=FD, lr_mae=LR), b=run(fd=FD)))
+
+
+@pytest.mark.parametrize('content', [None, 'no json', '{}', '[]', '{"scores": 3}'])
+def test_reading_what_is_no_report(content, tmp_path):
+    path = tmp_path / 'x.json'
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=r'x\.json.*(cannot be read|holds no scores)'):
+        read_report(str(path))

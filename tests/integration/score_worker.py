@@ -1,0 +1,55 @@
+"""One rank of a scoring that must not depend on the number of ranks.
+
+Usage: [torchrun ...] score_worker.py OUT DATA; OUT gets the report. PYTHONPATH holds the root and
+tests.
+"""
+
+import os
+import sys
+
+import torch
+from conftest import TINY
+from mmengine.dist import get_dist_info
+from scoring import MeanColour
+
+from i2ilr_mm.config import load_config
+from i2ilr_mm.engine.run import build_runner, leave_group
+from i2ilr_mm.evaluation import metrics
+from i2ilr_mm.evaluation.report import collect_reports, report_dict
+from i2ilr_mm.files import write_json
+
+COLOURS = dict(type='DistributionScores', network=dict(type='MeanColour'), cache_dir=None, k=1)
+build_features = metrics.build_features
+
+
+def stand_in(config: dict):
+    """LPIPS needs a file that is not there."""
+    return MeanColour() if config['type'] == 'LPIPS' else build_features(config)
+
+
+if __name__ == '__main__':
+    out, data = sys.argv[1:]
+    torch.set_num_threads(1)
+    metrics.build_features = stand_in
+    if 'RANK' in os.environ:
+        torch.distributed.init_process_group('gloo')
+    options = {k: int(v) for k, v in (o.split('=') for o in TINY)}
+    cfg = load_config('configs/i2ilr_heads64.py', {**options, 'data_root': data})
+    name = f'{os.path.splitext(out)[0]}-{get_dist_info()[1]}'
+    cfg.merge_from_dict(dict(work_dir=name, experiment_name=name))
+    cfg.test_dataloader.update(batch_size=2)
+    cfg.test_dataloader.dataset.update(n_targets=2, pairing='each_class')
+    lite0 = dict(COLOURS, network=dict(type='EfficientNetLite0'), k=2)
+    cfg.test_evaluator = [
+        dict(type='LRConsistency'),
+        dict(COLOURS, by_class=True),
+        lite0,
+        dict(type='LPIPSDiversity', by_class=True),
+        dict(type='TransferTruth'),
+    ]
+    runner = build_runner(cfg)
+    runner.test()
+    if get_dist_info()[0] == 0:
+        found = [metric for e in runner.test_loop.evaluators for metric in e.metrics]
+        write_json(out, report_dict(collect_reports(found)))
+    leave_group()

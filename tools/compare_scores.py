@@ -1,0 +1,25 @@
+"""Print the scores of several runs side by side: compare_scores.py before=a.json after=b.json"""
+
+import argparse
+
+from _cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Print scores written by tools/test.py side by side; those of different '
+        'protocols, data or settings are refused.'
+    )
+    parser.add_argument('runs', nargs='+', metavar='[NAME=]metrics.json')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.evaluation.report import compare, read_report
+
+    named = [run.rpartition('=') for run in args.runs]
+    print(compare({name or path: read_report(path) for name, _, path in named}))
+
+
+if __name__ == '__main__':
+    run(main, parse_args())

@@ -1,0 +1,27 @@
+"""Train the probes of TransferTruth on real heads: python tools/train_probes.py --out probes"""
+
+import argparse
+
+from _cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Train the probes that read attributes off rendered heads, on the training '
+        'heads alone, and say how often they are right on the test heads. '
+        'i2ilr_mm/assets/heads64_probes.safetensors was made so.'
+    )
+    parser.add_argument('--data-root', default='embedded:heads64', help='default: embedded:heads64')
+    parser.add_argument('--epochs', type=int, default=40, help='passes over the heads, default 40')
+    parser.add_argument('--out', required=True, metavar='FILE.safetensors')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.evaluation.train_probes import train_probes
+
+    print(train_probes(args.data_root, args.epochs, args.out))
+
+
+if __name__ == '__main__':
+    run(main, parse_args())

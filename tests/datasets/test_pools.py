@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmagic.registry import DATASETS
+from mmengine.registry import init_default_scope
 from PIL import Image
 
 from i2ilr_mm.datasets import ImagePool, PairedPool, PictureError
@@ -172,6 +173,7 @@ def test_content_hash(heads, tmp_path):
 
 
 def test_training_pools_have_real_pictures_without_flips(heads):
+    init_default_scope('mmagic')
     loaded = [dict(type='LoadPicture'), dict(type='ResizePicture')]
     flip = dict(type='Flip', keys=['img'], flip_ratio=1.0)
     plain, flipped = pool(heads, pipeline=loaded), pool(heads, pipeline=[*loaded, flip])

@@ -62,6 +62,7 @@ def trained(heads, tmp_path_factory) -> Path:
         'benchmark.py',
         'compare_scores.py',
         'plot_training.py',
+        'train_probes.py',
         'convert_reference_checkpoint.py',
     ],
 )

@@ -1,0 +1,25 @@
+import re
+
+import pytest
+from safetensors.torch import load_file
+
+from i2ilr_mm.evaluation.probes import HeadProbes
+from i2ilr_mm.evaluation.train_probes import train_probes
+
+
+@pytest.mark.slow
+def test_one_epoch_teaches_skin_and_the_file_is_whole(tmp_path):
+    out = tmp_path / 'deep/probes.safetensors'
+    text = train_probes('embedded:heads64', 1, str(out))
+    right = {name: float(share) for name, share in re.findall(r'^(\w+) +(\d\.\d+)', text, re.M)}
+    assert len(right) == 7 and right['skin'] > 0.8
+    HeadProbes().load_state_dict(load_file(out))
+    with pytest.raises(FileExistsError, match='exists; give another name'):
+        train_probes('embedded:heads64', 1, str(out))
+
+
+def test_other_data_are_refused(heads, tmp_path):
+    with pytest.raises(ValueError, match=r'no attributes\.json'):
+        train_probes(str(heads), 1, str(tmp_path / 'x.safetensors'))
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        train_probes('nowhere', 1, str(tmp_path / 'x.safetensors'))

@@ -10,7 +10,10 @@ from mmengine.runner import Runner
 from .models.generator import scale_steps
 
 LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
-"""Top-level settings that hold for every nested setting of the same name."""
+"""Top-level settings that hold for every nested setting of the same name.
+
+In the settings of a score's real pictures (``real``) they fill in what is None.
+"""
 
 RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
 """Top-level settings that MMEngine reads whether or not the config has them."""
@@ -85,15 +88,14 @@ def _check_known(cfg: Config, name: str) -> None:
         raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
 
 
-def _spread(node: Any, name: str, value: Any) -> None:
-    """Set every nested entry called ``name``."""
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, dict):
-            if name in child:
-                child[name] = value
-            _spread(child, name, value)
-        elif isinstance(child, (list, tuple)):
-            _spread(child, name, value)
+def _spread(node: Any, name: str, value: Any, only_empty: bool = False) -> None:
+    """Set every nested entry called ``name``; below 'real', which can be other data, if None."""
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+        empty = only_empty or key == 'real'
+        if isinstance(child, dict) and name in child and (child[name] is None or not empty):
+            child[name] = value
+        if isinstance(child, (dict, list, tuple)):
+            _spread(child, name, value, empty)
 
 
 def check_config(cfg: Config) -> None:

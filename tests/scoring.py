@@ -38,6 +38,8 @@ class Loader:
 
 
 class Module(nn.Module):
+    lr_method = 'box'
+
     class data_preprocessor:
         device = 'cpu'
 

@@ -46,7 +46,7 @@ def test_protocols_take_the_configs_place(root, name, protocol):
     for key, value in (('data_root', plain.data_root), ('img_size', plain.img_size)):
         assert set(nested(cfg._cfg_dict, key)) == {value}
     assert set(nested(cfg._cfg_dict, 'lr_size')) == {16}
-    assert set(nested(cfg.test_dataloader, 'fit')) == {'crop'}
+    assert set(nested(cfg._cfg_dict, 'fit')) == {'crop'}
     expected = Config.fromfile(path).test_evaluator
     assert [metric.type for metric in cfg.test_evaluator] == [metric.type for metric in expected]
     targets = dict(intra=5, stargan2=10, heads=2)[protocol]
@@ -56,6 +56,17 @@ def test_protocols_take_the_configs_place(root, name, protocol):
 def test_the_protocol_of_each_config(root):
     named = {name: load_config(root / f'configs/{name}.py').protocol for name in CONFIGS}
     assert named.pop('i2ilr_heads64') == 'heads' and set(named.values()) == {'intra'}
+
+
+def test_real_pictures_of_ones_own_are_left_alone(root, tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text(
+        "protocol = 'mine'\n"
+        "test_evaluator = [dict(real=dict(data_root='my/real', img_size=None, pipeline=[]))]\n"
+    )
+    cfg = load_config(root / 'configs/i2ilr_heads64.py', dict(data_root='x'), mine)
+    real = cfg.test_evaluator[0].real
+    assert (real.data_root, real.img_size) == ('my/real', 64)
 
 
 def test_no_such_protocol(root):

@@ -54,6 +54,17 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def named_runs(runs: list[str]) -> dict[str, str]:
+    """Read [NAME=]PATH arguments; a path that exists is taken as it is."""
+    named: dict[str, str] = {}
+    for run in runs:
+        name, _, path = ('', '', run) if os.path.exists(run) else run.partition('=')
+        if (name or path) in named:
+            sys.exit(f"error: '{name or path}' is given twice; give each run a name of its own")
+        named[name or path or run] = path or run
+    return named
+
+
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Call ``main``; what the user can mend is one line on stderr and exit code 1."""
     if ROOT not in sys.path:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from _cli import run
+from _cli import named_runs, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,8 +17,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.evaluation.report import compare, read_report
 
-    named = [run.rpartition('=') for run in args.runs]
-    print(compare({name or path: read_report(path) for name, _, path in named}))
+    print(compare({name: read_report(path) for name, path in named_runs(args.runs).items()}))
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 import argparse
 
-from _cli import run
+from _cli import named_runs, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,8 +17,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.evaluation.plots import plot_curves
 
-    named = [run.rpartition('=') for run in args.runs]
-    plot_curves({name or path: path for name, _, path in named}, args.out)
+    plot_curves(named_runs(args.runs), args.out)
     print(f'curves: {args.out}')
 
 

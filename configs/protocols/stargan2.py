@@ -23,7 +23,7 @@ test_evaluator = [
             lr_size=None,
             pipeline=[
                 dict(type='LoadPicture', key='img'),
-                dict(type='ResizePicture', key='img', fit='stretch'),
+                dict(type='ResizePicture', key='img', fit=None),
             ],
         ),
     ),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zlib
+from functools import cached_property
 from itertools import chain
 from logging import WARNING
 from typing import Any
@@ -169,6 +170,15 @@ class ImagePool(BaseDataset):
                 'current',
                 WARNING,
             )
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of the pool's names and pictures, 16 digits."""
+        key = hashlib.sha256()
+        for picture in self.pictures:
+            key.update(f'{picture["name"]}\n'.encode())
+            key.update(hashlib.sha256(read_bytes(picture['img_path'])).digest())
+        return key.hexdigest()[:16]
 
     def real_pictures(self) -> list[str]:
         """Every picture of the pool once; the real side of distribution scores."""
@@ -340,14 +350,6 @@ class PairedPool(ImagePool):
                 f"'{first}' is only in one of them; delete the file to choose pairs anew"
             )
         return [[index[target] for target in pairs[p['name']]] for p in self.pictures]
-
-    def content_hash(self) -> str:
-        """Hash of the pool's names and pictures, 16 digits."""
-        key = hashlib.sha256()
-        for picture in self.pictures:
-            key.update(f'{picture["name"]}\n'.encode())
-            key.update(hashlib.sha256(read_bytes(picture['img_path'])).digest())
-        return key.hexdigest()[:16]
 
     def choice(self) -> dict[str, Any]:
         """The settings that the choice of targets depends on."""

@@ -165,7 +165,9 @@ def score(
     if state is not None:
         load_state(model, state, checkpoint)
     if checkpoint in BASELINES:
-        model.generator_ema = Baseline(checkpoint)
+        model.generator_ema = Baseline(checkpoint, model.lr_method)
+    with _config_errors():
+        runner.test_loop  # noqa: B018
     runner.test()
     if is_main_process():
         metrics = [m for e in runner.test_loop.evaluators for m in e.metrics]
@@ -213,7 +215,7 @@ def _protocol(cfg: Config, dataset: PairedPool) -> dict:
         name=cfg.get('protocol', 'own'),
         split=dataset.split,
         pictures=len(dataset.pictures),
-        data_hash=dataset.content_hash(),
+        data_hash=dataset.content_hash,
         **dataset.choice(),
         img_size=dataset.img_size,
         lr_size=dataset.lr_size,
@@ -253,7 +255,10 @@ def _draw_plots(model: I2ILR, metrics: list, dataset: PairedPool, folder: str) -
     sets = [
         (metric.network.frechet, torch.stack(list(metric.results.values())), metric.real_features)
         for metric in metrics
-        if isinstance(metric, DistributionScores) and metric.real_features is not None
+        if isinstance(metric, DistributionScores)
+        and not metric.by_class  # a mean over class pairs has no one curve
+        and metric.real_features is not None
+        and len(metric.real_features) >= 4
     ]
     if sets:
         drawn.append(os.path.join(folder, 'frechet_against_n.png'))

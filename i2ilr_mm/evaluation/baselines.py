@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from ..lr import project, up
 
-BASELINES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    'copy-source': lambda source, lr: source,
-    'upscale-target': lambda source, lr: up(lr, source.shape[-1], 'bicubic'),
+BASELINES: dict[str, Callable[[Tensor, Tensor, str], Tensor]] = {
+    'copy-source': lambda source, lr, method: source,
+    'upscale-target': lambda source, lr, method: up(lr, source.shape[-1], 'bicubic'),
     'project-source': project,
 }
-"""Name -> result of source (B, 3, H, W) and LR target (B, 3, s, s): the source as it is, the target
-enlarged (bicubic), and the source with its cells moved to the target's colours."""
+"""Name -> result of source (B, 3, H, W), LR target (B, 3, s, s) and LR operator: the source as it
+is, the target enlarged (bicubic), and the source with its cells moved to the target's colours."""
 
 
 class Baseline(nn.Module):
@@ -20,11 +20,12 @@ class Baseline(nn.Module):
 
     Args:
         name: One of :data:`BASELINES`.
+        lr_method: The operator of the LR targets.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lr_method: str = 'box') -> None:
         super().__init__()
-        self.name = name
+        self.name, self.lr_method = name, lr_method
 
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
-        return BASELINES[self.name](source, lr)
+        return BASELINES[self.name](source, lr, self.lr_method)

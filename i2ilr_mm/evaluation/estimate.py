@@ -39,25 +39,43 @@ class Estimate:
     parts: list[Part] = field(default_factory=list)
     spread: float | None = None
 
-    def grouped(self, sources: Sequence[Hashable]) -> 'Estimate':
-        """The same with the source of each result, so that those of one source go together."""
-        parts = [replace(p, groups=sources) if p.of == 'fake' else p for p in self.parts]
+    def grouped(self, **labels: Sequence[Hashable]) -> 'Estimate':
+        """The same with labels for the samples of a set (``fake``, ``real``): equals go together.
+
+        The results of one source have one label, as has a real picture in several tasks.
+        """
+        parts = [replace(p, groups=labels.get(p.of, p.groups)) for p in self.parts]
         return replace(self, parts=parts)
 
 
 def mean(values: Tensor, of: str = 'fake') -> Estimate:
     """The mean of (n,) values, one per sample of that set, as an estimate; float64."""
-    values = values.double().cpu()
+    values = torch.as_tensor(values).double().cpu()
     return Estimate(float(values.mean()), [Part(values - values.mean(), of)])
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
-    """The plain mean of several scores, as of a protocol's tasks."""
+    """The plain mean of several scores, as of a protocol's tasks.
+
+    Samples with equal labels are drawn together, also those of different tasks.
+    """
     n = len(estimates)
-    parts = [replace(p, influence=p.influence / n) for e in estimates for p in e.parts]
+    parts = []
+    for of in dict.fromkeys(p.of for e in estimates for p in e.parts):
+        mine = [(task, p) for task, e in enumerate(estimates) for p in e.parts if p.of == of]
+        count = sum(len(p.influence) for _, p in mine)
+        influence = [p.influence * (count / len(p.influence) / n) for _, p in mine]
+        groups = [label for task, p in mine for label in _labels(p, task)]
+        parts.append(Part(torch.cat(influence), of, groups))
     spreads = [e.spread for e in estimates if e.spread is not None]
-    spread = sum(spreads) / n if spreads else None
+    spread = sum(spreads) / len(spreads) if spreads else None
     return Estimate(sum(e.value for e in estimates) / n, parts, spread)
+
+
+def _labels(part: Part, task: int) -> Sequence[Hashable]:
+    if part.groups is None:
+        return [(task, i) for i in range(len(part.influence))]
+    return part.groups
 
 
 def interval(

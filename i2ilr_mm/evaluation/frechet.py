@@ -9,11 +9,12 @@ from .estimate import Estimate, Part
 
 
 def check_features(fake: Tensor, real: Tensor, at_least: int = 2) -> tuple[Tensor, Tensor]:
-    """Two sets of features as float64, if a distribution score can be made of them.
+    """Two sets of features, arrays or tensors, as float64, if they can be scored.
 
     Raises:
         ValueError: If a set has too few samples, the dimensions differ or values are not finite.
     """
+    fake, real = torch.as_tensor(fake), torch.as_tensor(real)
     shapes = f'{tuple(fake.shape)} (fake) and {tuple(real.shape)} (real)'
     if fake.ndim != 2 or real.ndim != 2 or fake.shape[1] != real.shape[1]:
         raise ValueError(f'features have shapes {shapes}; expected are (n1, d) and (n2, d)')

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from .estimate import Estimate, Part, mean
@@ -25,6 +26,7 @@ def lr_match(shrunk: Tensor, target: Tensor) -> dict[str, Estimate]:
     Raises:
         ValueError: If the shapes differ or there is nothing to compare.
     """
+    shrunk, target = torch.as_tensor(shrunk), torch.as_tensor(target)
     if shrunk.shape != target.shape or shrunk.ndim != 4 or not len(shrunk):
         raise ValueError(
             f'shrunk results {tuple(shrunk.shape)} and LR targets {tuple(target.shape)} must both '
@@ -55,6 +57,7 @@ def diversity(features: Tensor) -> float:
     Raises:
         ValueError: If there are fewer than two results.
     """
+    features = torch.as_tensor(features)
     if len(features) < 2:
         raise ValueError(
             f'{len(features)} result has no diversity: at least two targets per source are needed '

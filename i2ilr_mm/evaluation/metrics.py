@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from math import inf
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmengine.dist import broadcast_object_list, get_dist_info, is_main_process
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..lr import GREY_LEVELS, check_choice, down
+from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down
 from .estimate import Estimate, average, mean
 from .features import FeatureNetwork, build_features
 from .frechet import frechet
@@ -38,7 +38,7 @@ class PairScores(GenMetric):
         fake_key: Where a model's output holds the result, with dots for nested ones.
         channel_order: 'rgb', or 'bgr' as most of MMagic's own models return pictures.
         sample_model: 'ema' or 'orig', for models of MMagic's that make both.
-        fake_nums: Results to score, -1 for all.
+        prefix: Put before the names of the scores, with a '/'; tells several evaluators apart.
 
     Raises:
         ValueError: If an option is unknown.
@@ -47,15 +47,16 @@ class PairScores(GenMetric):
     SAMPLER_MODE = 'normal'
     need_cond_input = False
     default_prefix = ''  # score names are unique as they are
+    needs_pairs = True
 
     def __init__(
         self,
         fake_key: str = 'fake_img',
         channel_order: str = 'rgb',
         sample_model: str = 'ema',
-        fake_nums: int = -1,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(fake_nums=fake_nums, fake_key=fake_key, sample_model=sample_model)
+        super().__init__(-1, fake_key=fake_key, sample_model=sample_model, prefix=prefix)
         check_choice('channel_order', channel_order, ('rgb', 'bgr'))
         self.channel_order = channel_order
         self.rows: dict[int, Any] = {}
@@ -64,8 +65,17 @@ class PairScores(GenMetric):
         self.device: Any = 'cpu'
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
-        """Look at the data before the first result comes."""
+        """Look at the data before the first result comes.
+
+        Raises:
+            ValueError: If the metric needs pairs, and the data are something else.
+        """
         self.dataset = dataloader.dataset
+        if self.needs_pairs and not hasattr(self.dataset, 'pairs'):
+            raise ValueError(
+                f'{type(self).__name__} scores pairs of a source and an LR target, and the data '
+                f'are a {type(self.dataset).__name__}: it takes a PairedPool'
+            )
         self.device = module.data_preprocessor.device
 
     def get_metric_sampler(
@@ -85,13 +95,15 @@ class PairScores(GenMetric):
             reports = [self.score(rows)]
         broadcast_object_list(reports)
         self.report = reports[0]
+        for score in self.report if self.prefix else ():
+            score.name = f'{self.prefix}/{score.name}'
         return {score.name: score.value for score in self.report if '.' not in score.name}
 
     def picture(self, sample: Any) -> Tensor:
         """The result in a model's output, (3, H, W) uint8 RGB.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If there is none, or its values are not finite.
         """
         found = sample.get(self.sample_model, sample)
         for part in self.fake_key.split('.'):
@@ -102,6 +114,10 @@ class PairScores(GenMetric):
                 )
             found = found[part]
         if found.dtype != torch.uint8:
+            if not found.isfinite().all():
+                raise ValueError(
+                    f'{type(self).__name__}: the model gives values that are not finite'
+                )
             found = found.round().clamp(0, 255).to(torch.uint8)
         return found if self.channel_order == 'rgb' else found.flip(-3)
 
@@ -110,13 +126,12 @@ class PairScores(GenMetric):
         raise NotImplementedError
 
     def info(self, index: int, name: str) -> Any:
-        """What the dataset says of a pair; None if it does not know of pairs."""
-        known = hasattr(self.dataset, 'pictures')
-        return self.dataset.get_data_info(index).get(name) if known else None
+        """What the dataset says of a pair."""
+        return self.dataset.get_data_info(index)[name]
 
-    def sources(self, rows: dict[int, Any]) -> list[Hashable]:
+    def sources(self, rows: Iterable[int]) -> list[Hashable]:
         """The source of each row: results of one source are not independent of each other."""
-        return [self.info(i, 'name') or i for i in rows]
+        return [self.info(i, 'name') for i in rows]
 
 
 @METRICS.register_module()
@@ -130,29 +145,41 @@ class LRConsistency(PairScores):
         errors: Mean absolute error of each pair of the last evaluation, by its index.
 
     Args:
-        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; None takes the
+            model's.
         **kwargs: See :class:`PairScores`.
+
+    Raises:
+        ValueError: If an option is unknown.
     """
 
-    def __init__(self, lr_method: str = 'box', **kwargs: Any) -> None:
+    def __init__(self, lr_method: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if lr_method is not None:
+            check_choice('lr_method', lr_method, DOWN_METHODS)
         self.lr_method = lr_method
         self.errors: dict[int, float] = {}
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        super().prepare(module, dataloader)
+        self.lr_method = self.lr_method or str(module.lr_method)
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep shrunk result and target of each pair, in grey levels."""
         for sample in data_samples:
             lr = sample['lr'].float().cpu()
             fake = self.picture(sample).float().cpu()
-            shrunk = down(fake[None], lr.shape[-1], self.lr_method)[0]
+            shrunk = down(fake[None], lr.shape[-1], self.lr_method or 'box')[0]
             self.rows[sample['sample_idx']] = torch.stack([shrunk, (lr + 1) * GREY_LEVELS])
 
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
         shrunk, target = torch.stack(list(rows.values())).unbind(1)
         self.errors = dict(zip(rows, (shrunk - target).abs().mean(dim=(1, 2, 3)).tolist()))
-        estimates, sources = lr_match(shrunk, target), self.sources(rows)
+        estimates, n = lr_match(shrunk, target), len(rows)
+        labelled = {k: e.grouped(fake=self.sources(rows)) for k, e in estimates.items()}
+        about = dict(settings=f'shrunk by {self.lr_method}')
         return [
-            score_of(f'lr_{name}', estimates[name].grouped(sources), unit, better, len(rows), ends)
+            score_of(f'lr_{name}', labelled[name], unit, better, n, ends, **about)
             for name, unit, better, ends in (
                 ('mae', 'grey levels', 'lower', (0, 255)),
                 ('psnr', 'dB', 'higher', (0, 100)),
@@ -202,9 +229,11 @@ class ResultFeatures(PairScores):
         known = [sample.setdefault('_features', {}) for sample in samples]
         new = [i for i, features in enumerate(known) if key not in features]
         if new:
-            images = torch.stack([self.picture(samples[i]) for i in new])
-            for i, row in zip(new, self.compute(images)):
-                known[i][key] = row
+            pictures = [self.picture(samples[i]) for i in new]
+            one_size = len({picture.shape for picture in pictures}) == 1
+            batches = [torch.stack(pictures)] if one_size else [p[None] for p in pictures]
+            for i, row in zip(new, (row for batch in batches for row in self.compute(batch))):
+                known[i][key] = row.clone()  # alone it is gathered without the rest of its batch
         return [features[key] for features in known]
 
 
@@ -242,6 +271,8 @@ class DistributionScores(ResultFeatures):
         ValueError: If an option does not fit the data; says what is accepted.
     """
 
+    needs_pairs = False
+
     def __init__(
         self,
         network: dict[str, Any],
@@ -255,12 +286,13 @@ class DistributionScores(ResultFeatures):
         cache_dir: str | None = FEATURES_DIR,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, fake_nums=fake_nums, **kwargs)
+        super().__init__(network, **kwargs)
         if fake_nums in (0, 1) or (from_noise and fake_nums < 2):
             raise ValueError(
                 f'DistributionScores: fake_nums={fake_nums}; accepted are at least 2, or -1 for '
                 f'all of a loader'
             )
+        self.fake_nums = fake_nums
         self.real, self.by_class, self.k = real, by_class, k
         self.kid_subsets, self.kid_subset_size = kid_subsets, kid_subset_size
         self.cache_dir = cache_dir
@@ -268,6 +300,7 @@ class DistributionScores(ResultFeatures):
         if from_noise:
             self.SAMPLER_MODE = GenerativeMetric.SAMPLER_MODE
         self.pool: Any = None
+        self.real_stamp = ''
         self.real_features: Tensor | None = None
         self.results: dict[int, Tensor] = {}
 
@@ -294,19 +327,20 @@ class DistributionScores(ResultFeatures):
             )
         if self.by_class:
             self._check_classes()
-        identity = f'{self.network.name} {self.network.weights_hash}'
+        self.real_stamp = f'{self.pool.split} {self.pool.content_hash}'
+        network = self.network
         self.real_features = real_features(
             self.pool,
-            self.pool.real_pictures(),
             self.compute,
-            identity,
+            f'{network.name} {network.weights_hash} {network.resize}',
             self.batch_size,
             self.cache_dir,
         )
 
     def _check_classes(self) -> None:
         there = {picture['class_name'] for picture in self.pool.pictures}
-        wanted = {picture['class_name'] for picture in getattr(self.dataset, 'pictures', [])}
+        paired = hasattr(self.dataset, 'pairs')
+        wanted = {p['class_name'] for p in self.dataset.pictures} if paired else set()
         if len(wanted) < 2 or not wanted <= there:
             raise ValueError(
                 f'DistributionScores: by_class needs the same class sub-folders for pairs and real '
@@ -334,6 +368,7 @@ class DistributionScores(ResultFeatures):
         size = self.kid_subset_size if smallest >= self.kid_subset_size else smallest // 2
         about: dict[str, Any] = dict(
             n_real=len(set().union(*(reals for _, reals in tasks))),
+            real=self.real_stamp,
             network=self.network.name,
             weights=self.network.weights_hash,
             resize=self.network.resize,
@@ -345,7 +380,7 @@ class DistributionScores(ResultFeatures):
             problem = None
             try:
                 found = [self._estimates(function, rows, *task) for task in tasks]
-            except ValueError as error:
+            except (ValueError, RuntimeError) as error:  # of what it is given, or in solvers
                 problem = str(error)
             for name, (unit, better, bounds) in names.items():
                 if problem:
@@ -397,13 +432,14 @@ class DistributionScores(ResultFeatures):
     def _estimates(
         self, function: Function, rows: dict[int, Tensor], fakes: list[int], reals: list[int]
     ) -> dict[str, Estimate]:
-        """Scores of one task, the results of one source drawn together in their intervals."""
+        """Scores of one task; what they share with other tasks is labelled."""
         assert self.real_features is not None
         fake = torch.stack([rows[i] for i in fakes]).to(self.device)
         real = self.real_features[reals].to(self.device)
-        sources = self.sources(dict.fromkeys(fakes))
+        known = self.SAMPLER_MODE == 'normal' and hasattr(self.dataset, 'pairs')
+        sources = self.sources(fakes) if known else fakes
         estimates = function(fake, real)
-        return {name: estimate.grouped(sources) for name, estimate in estimates.items()}
+        return {name: e.grouped(fake=sources, real=reals) for name, e in estimates.items()}
 
 
 def _key(name: str) -> str:
@@ -421,12 +457,12 @@ class LPIPSDiversity(ResultFeatures):
     Args:
         net: Backbone, 'alex' or 'vgg'.
         weights: Its weight file; None looks in ~/.cache/i2ilr_mm.
-        by_class: Results towards different target classes are different sets.
+        by_class: Take each (source class, target class) on its own, and average.
         **kwargs: See :class:`ResultFeatures`.
 
     Raises:
         FileNotFoundError: If the weight file is missing; says what to put where.
-        ValueError: If a source has a single target.
+        ValueError: If a source has a single target, or the data are no pairs.
     """
 
     def __init__(
@@ -434,50 +470,58 @@ class LPIPSDiversity(ResultFeatures):
     ) -> None:
         super().__init__(dict(type='LPIPS', net=net, weights=weights), **kwargs)
         self.by_class = by_class
-        self.pending: dict[Hashable, dict[int, Tensor]] = {}
-        self.sizes: dict[Hashable, int] = {}
+        self.pending: dict[tuple[str, ...], dict[int, Tensor]] = {}
+        self.sizes: dict[tuple[str, ...], int] = {}
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         super().prepare(module, dataloader)
         self.sizes = Counter(self._set_of(i) for i in range(len(self.dataset)))
-        if min(self.sizes.values()) < 2:
+        of, fewest = min(self.sizes.items(), key=lambda item: item[1])
+        if fewest < 2:
             raise ValueError(
                 'LPIPSDiversity compares the results of one source with several targets, and '
-                f'n_targets is {getattr(self.dataset, "n_targets", 1)}: set it to at least 2'
+                f'{of[0]!r} has a single one{f" of class {of[2]!r}" if self.by_class else ""} '
+                f'(n_targets is {self.dataset.n_targets})'
             )
 
-    def _set_of(self, index: int) -> Hashable:
-        name = self.info(index, 'name')
-        return (name, self.info(index, 'target_class')) if self.by_class else name
+    def _set_of(self, index: int) -> tuple[str, ...]:
+        info = self.dataset.get_data_info(index)
+        classes = (info['class_name'], info['target_class']) if self.by_class else ()
+        return (info['name'], *classes)
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Reduce each set of results to its diversity as soon as it is whole."""
         for sample, row in zip(data_samples, self.features(data_samples)):
-            index = sample['sample_idx']
-            of = self._set_of(index)
+            of = self._set_of(sample['sample_idx'])
             rows = self.pending.setdefault(of, {})
-            rows[index] = row
+            rows[sample['sample_idx']] = row
             if len(rows) == self.sizes[of]:
                 first = min(rows)
                 self.rows[first] = diversity(torch.stack(list(self.pending.pop(of).values())))
 
     def evaluate(self) -> dict[str, float]:
-        scattered = len(self.pending)
+        left = len(self.pending)
         self.pending = {}
-        if any(gather_by_index({get_dist_info()[0]: scattered}).values()):
+        if any(gather_by_index({get_dist_info()[0]: left}).values()):
             raise ValueError(
-                'LPIPSDiversity: the results of one source came to different ranks; set the '
-                "loader's sampler=dict(type='SourceSampler')"
+                'LPIPSDiversity did not get all results of a source on one rank, or got some '
+                "twice; set the loader's sampler=dict(type='SourceSampler')"
             )
         return super().evaluate()
 
     def score(self, rows: dict[int, float]) -> list[Score]:
-        estimate = mean(torch.tensor(list(rows.values()), dtype=torch.float64))
-        network = self.network
+        tasks: dict[tuple[str, ...], list[int]] = {}
+        for i in rows:
+            tasks.setdefault(self._set_of(i)[1:], []).append(i)
+        estimates = [
+            mean(torch.tensor([rows[i] for i in task])).grouped(fake=self.sources(task))
+            for task in tasks.values()
+        ]
+        network, settings = self.network, f'mean over {len(tasks)} class pairs'
         return [
             score_of(
                 'lpips_diversity',
-                estimate.grouped(self.sources(rows)),
+                average(estimates),
                 'LPIPS between results of one source',
                 'higher',
                 sum(self.sizes.values()),
@@ -485,5 +529,6 @@ class LPIPSDiversity(ResultFeatures):
                 network=network.name,
                 weights=network.weights_hash,
                 resize=network.resize,
+                settings=settings if self.by_class else None,
             )
         ]

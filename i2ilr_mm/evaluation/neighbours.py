@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .estimate import Estimate, mean
+from .estimate import Estimate, Part, mean
 from .frechet import check_features
 
 CHUNK = 1024
@@ -30,9 +30,8 @@ def precision_recall(fake: Tensor, real: Tensor, k: int = 5) -> dict[str, Estima
         k: Rank of the neighbour.
 
     Returns:
-        ``precision``, ``recall``, ``density`` and ``coverage``. The intervals of precision and
-        density come from the fakes, those of recall and coverage from the reals; neighbourhoods are
-        held fixed, as repeated samples would shrink them.
+        ``precision``, ``recall``, ``density`` and ``coverage``, each with the influence of the
+        fakes and of the reals. The radii are held fixed, as repeated samples would shrink them.
 
     Raises:
         ValueError: If a set has no more than k samples, or most reals are copies of each other, so
@@ -53,19 +52,66 @@ def precision_recall(fake: Tensor, real: Tensor, k: int = 5) -> dict[str, Estima
             f'{empty} of {len(real)} real samples equal at least {k} others: their neighbourhoods '
             f'are empty and the scores would mean nothing; check the real pictures for copies'
         )
-    inside = torch.zeros(len(fake), dtype=torch.float64)
-    covered, recalled = (torch.zeros(len(real), dtype=torch.bool) for _ in range(2))
+    in_real, in_fake = _Membership(len(fake), len(real)), _Membership(len(fake), len(real))
     for rows, squares in _distances(fake, real):
-        in_real = squares < real_radius * (1 - TIE)
-        inside[rows] = in_real.sum(1).double().cpu()
-        covered |= in_real.any(0).cpu()
-        recalled |= (squares < fake_radius[rows, None] * (1 - TIE)).any(0).cpu()
+        in_real.add(rows, squares < real_radius * (1 - TIE))
+        in_fake.add(rows, squares < fake_radius[rows, None] * (1 - TIE))
+    precision, of_reals = in_real.share_of_rows()
+    coverage, covering = in_real.share_of_columns()
+    recall, recalling = in_fake.share_of_columns()
+    density = mean(in_real.of_rows / k)
+    per_ball = in_real.of_columns * len(real) / len(fake) / k
     return dict(
-        precision=mean(inside > 0),
-        recall=mean(recalled, 'real'),
-        density=mean(inside / k),
-        coverage=mean(covered, 'real'),
+        precision=with_part(precision, 'real', of_reals),
+        recall=with_part(recall, 'fake', recalling),
+        density=with_part(density, 'real', per_ball),
+        coverage=with_part(coverage, 'fake', covering),
     )
+
+
+def with_part(estimate: Estimate, of: str, influence: Tensor) -> Estimate:
+    """An estimate that depends on another set, too."""
+    estimate.parts.append(Part(influence - influence.mean(), of))
+    return estimate
+
+
+class _Membership:
+    """Counts over a (fakes, reals) table of which is inside which, seen in chunks of rows.
+
+    Attributes:
+        of_rows: Trues of each fake.
+        of_columns: Trues of each real.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self.of_rows, self.row_partner = torch.zeros(2, n_rows, dtype=torch.float64)
+        self.of_columns, self.column_partner = torch.zeros(2, n_columns, dtype=torch.float64)
+
+    def add(self, rows: slice, inside: Tensor) -> None:
+        values = inside.double()
+        self.of_rows[rows] = values.sum(1).cpu()
+        self.of_columns += values.sum(0).cpu()
+        # The sum of the partners' numbers; where there is one, it is that one's number.
+        first, last, _ = rows.indices(len(self.of_rows))
+        numbers = torch.arange(first, last, dtype=torch.float64, device=inside.device)
+        columns = torch.arange(values.shape[1], dtype=torch.float64, device=inside.device)
+        self.row_partner[rows] = (values @ columns).cpu()
+        self.column_partner += (numbers @ values).cpu()
+
+    def share_of_rows(self) -> tuple[Estimate, Tensor]:
+        """Share of fakes with any True, and the influence of the reals: what hangs on one alone."""
+        alone = _sole(self.of_rows, self.row_partner, len(self.of_columns))
+        return mean(self.of_rows > 0), alone * len(self.of_columns) / len(self.of_rows)
+
+    def share_of_columns(self) -> tuple[Estimate, Tensor]:
+        """Share of reals with any True, and the influence of the fakes."""
+        alone = _sole(self.of_columns, self.column_partner, len(self.of_rows))
+        return mean(self.of_columns > 0, 'real'), alone * len(self.of_rows) / len(self.of_columns)
+
+
+def _sole(counts: Tensor, partner: Tensor, size: int) -> Tensor:
+    """For each partner, the number of those that have no other."""
+    return torch.bincount(partner[counts == 1].long(), minlength=size).double()
 
 
 def _distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:

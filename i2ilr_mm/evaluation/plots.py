@@ -1,26 +1,18 @@
 """Plots of scores: over training, and against the number of results."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..files import replacing
 from .frechet import frechet_distance
 
-CURVES = {
-    'lr_mae': 'LR error, grey levels',
-    'lr_within2': 'cells within 2 levels',
-    'fd_lite0': 'FD-lite0',
-    'kd_lite0': 'KD-lite0',
-    'precision_lite0': 'precision',
-    'recall_lite0': 'recall',
-    'density_lite0': 'density',
-    'coverage_lite0': 'coverage',
-}
-"""Scores of a validation that have a curve of their own, and its title."""
+TITLES = {'lr_mae': 'LR error, grey levels', 'lr_within2': 'cells within 2 levels'}
+"""Titles of curves that are not their score's name."""
 
 
 def read_validations(work_dir: str) -> dict[str, list[tuple[float, float]]]:
@@ -38,23 +30,33 @@ def read_validations(work_dir: str) -> dict[str, list[tuple[float, float]]]:
             f"'{work_dir}' holds no log (*/vis_data/scalars.json): give the work dir of a training"
         )
     validations: dict[int, dict] = {}
-    kimg: dict[int, float] = {}
-    for log in logs:
-        for line in log.read_text().splitlines():
-            row = json.loads(line)
-            if 'kimg' in row:
-                kimg[row['step']] = row['kimg']
-            elif 'lr_mae' in row:
-                validations[row['step']] = row
+    seen = {0: 0.0}
+    for row in (row for log in logs for row in _rows(log)):
+        if 'iter' in row:  # of training
+            seen[row['step']] = row.get('kimg', 0.0)
+        else:
+            validations[row['step']] = row
     if not validations:
         raise ValueError(f"the logs in '{work_dir}' hold no validation yet")
-    per_step = next((k / step for step, k in kimg.items() if step), 0.0)
+    steps, kimg = zip(*sorted(seen.items()))
     curves: dict[str, list[tuple[float, float]]] = {}
     for step, row in sorted(validations.items()):
         for name, value in row.items():
             if name not in ('step', 'data_time', 'time') and isinstance(value, (int, float)):
-                curves.setdefault(name, []).append((step * per_step, value))
+                at = float(np.interp(step, steps, kimg))
+                curves.setdefault(name, []).append((at, value))
     return curves
+
+
+def _rows(log: Path) -> Iterator[dict]:
+    """Lines of a log; the last one may be half written, by a run that goes on or was killed."""
+    lines = log.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            if number < len(lines):
+                raise ValueError(f"line {number} of '{log}' is damaged: {error}") from error
 
 
 def plot_curves(runs: dict[str, str], path: str) -> None:
@@ -69,7 +71,7 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
         ValueError: If it holds no validation yet.
     """
     curves = {name: read_validations(work_dir) for name, work_dir in runs.items()}
-    shown = [key for key in CURVES if any(key in run for run in curves.values())]
+    shown = list(dict.fromkeys(key for run in curves.values() for key in run))
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = _figure(rows, columns)
@@ -77,7 +79,7 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
         for name, run in curves.items():
             if key in run:
                 axis.plot(*zip(*run[key]), marker='.', label=name)
-        axis.set_title(CURVES[key])
+        axis.set_title(TITLES.get(key, key))
         axis.set_xlabel('thousand pictures seen')
         if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
             axis.set_ylim(bottom=0)  # near enough that it should be seen
@@ -87,16 +89,16 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
 
 
 def plot_frechet_against_n(
-    sets: Iterable[tuple[str, Tensor, Tensor]], path: str, draws: int = 5, steps: int = 6
+    sets: Iterable[tuple[str, Tensor, Tensor]], path: str, draws: int = 3, steps: int = 6
 ) -> None:
-    """Draw the Frechet distance against the number of results that it is computed from.
+    """Draw the Frechet distance against the number of pictures that it is computed from.
 
-    Shows how far a score is from what more results would give: it falls with n, as 1 / n. Besides
-    the distance to all reals the plot has that between two halves of them, which no model can beat
-    at that n.
+    It falls with n, so the plot shows how far from its end a score is. Results and one half of the
+    real pictures are compared with the other half, the latter for scale: so many new real pictures
+    score like that.
 
     Args:
-        sets: Name of the score, features of the results (n1, d) and of the reals (n2, d).
+        sets: Name of the score, features of the results (n1, d) and of the reals (n2, d), n2 >= 4.
         path: The picture to write.
         draws: Random subsets per n, to show their spread.
         steps: Values of n.
@@ -105,25 +107,27 @@ def plot_frechet_against_n(
     figure, axes = _figure(1, len(sets))
     generator = torch.Generator().manual_seed(0)
     for axis, (name, fake, real) in zip(axes, sets):
-        for label, x, y in (('results', fake, real), ('half of the reals', *_halves(real))):
-            sizes = [max(2, len(x) * i // steps) for i in range(1, steps + 1)]
-            values = [[_drawn(x, n, y, generator) for _ in range(draws)] for n in sizes]
-            means = [sum(v) / draws for v in values]
-            axis.plot(sizes, means, marker='.', label=label)
+        half, other = real[::2], real[1::2]
+        for label, pictures in (('results', fake), ('half of the real pictures', half)):
+            sizes = sorted({max(2, len(pictures) * i // steps) for i in range(1, steps + 1)})
+            values = [
+                [
+                    frechet_distance(_draw(pictures, n, generator), other)
+                    for _ in range(draws if n < len(pictures) else 1)
+                ]
+                for n in sizes
+            ]
+            axis.plot(sizes, [sum(v) / len(v) for v in values], marker='.', label=label)
             axis.fill_between(sizes, [*map(min, values)], [*map(max, values)], alpha=0.2)
-        axis.set_title(name)
+        axis.set_title(f'{name} to the other half')
         axis.set_xlabel('number of pictures')
         axis.set_ylim(bottom=0)
         axis.legend()
     _save(figure, path)
 
 
-def _halves(real: Tensor) -> tuple[Tensor, Tensor]:
-    return real[::2], real[1::2]
-
-
-def _drawn(x: Tensor, n: int, y: Tensor, generator: torch.Generator) -> float:
-    return frechet_distance(x[torch.randperm(len(x), generator=generator)[:n]], y)
+def _draw(pictures: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    return pictures[torch.randperm(len(pictures), generator=generator)[:n]]
 
 
 def _figure(rows: int, columns: int):  # type: ignore[no-untyped-def]

@@ -69,6 +69,10 @@ ATTRIBUTES: dict[str, Attribute] = {
 }
 
 
+LEARNED = tuple(name for name in ATTRIBUTES if name != 'background')
+"""What takes a network to read; the background's colour is measured, on results as on heads."""
+
+
 def background_colour(images: Tensor) -> Tensor:
     """Mean colour of the two upper corners (an eighth of the side), (B, 3) in 0..1.
 
@@ -107,18 +111,27 @@ class HeadProbes(nn.Module):
         self.squeeze = nn.Conv2d(channels, 24, 1)
         features = channels + 24 * side**2
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(features, len(a.classes)) for name, a in ATTRIBUTES.items()}
+            {n: nn.Linear(features, len(a.classes)) for n, a in ATTRIBUTES.items() if n in LEARNED}
         )
         self.register_buffer('backgrounds', torch.zeros(BACKGROUNDS, 3))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits (B, classes) of every attribute, of uint8 RGB pictures (B, 3, H, W)."""
+        """Logits (B, classes) of every learned attribute, of uint8 pictures (B, 3, H, W)."""
         x = images.float()
         if x.shape[-2:] != (PROBE_SIZE, PROBE_SIZE):
             x = F.interpolate(x, (PROBE_SIZE, PROBE_SIZE), mode='bilinear', antialias=True)
         x = self.trunk(x / 127.5 - 1)
         x = torch.cat([x.mean(dim=(2, 3)), self.squeeze(x).flatten(1)], dim=1)
         return {name: head(x) for name, head in self.heads.items()}
+
+    def background(self, images: Tensor) -> Tensor:
+        """Number of the nearest background colour, (B,)."""
+        return torch.cdist(background_colour(images), self.backgrounds).argmin(1)
+
+    def read(self, images: Tensor) -> dict[str, Tensor]:
+        """Class (B,) of every attribute, read off uint8 RGB pictures (B, 3, H, W)."""
+        found = {name: logits.argmax(1) for name, logits in self(images).items()}
+        return dict(found, background=self.background(images))
 
     def labels(self, truth: list[dict], images: Tensor) -> dict[str, Tensor]:
         """Classes (B,) of heads by the truth they were rendered from; -1 for neither.
@@ -127,8 +140,8 @@ class HeadProbes(nn.Module):
             truth: Their entries of attributes.json.
             images: The heads, (B, 3, H, W) uint8; the background's colour is measured.
         """
-        nearest = torch.cdist(background_colour(images), self.backgrounds.cpu()).argmin(1)
-        rows = [dict(t, background=int(b)) for t, b in zip(truth, nearest)]
+        nearest = self.background(images.to(self.backgrounds.device)).tolist()
+        rows = [dict(t, background=b) for t, b in zip(truth, nearest)]
         found = {name: [a.label(row) for row in rows] for name, a in ATTRIBUTES.items()}
         return {
             name: torch.tensor([-1 if value is None else value for value in values])

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from logging import WARNING
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_inf
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..datasets.pictures import read_bytes
 from ..files import replacing
 from .weights import CACHE_DIR
 
@@ -27,47 +27,73 @@ def gather_by_index(rows: dict[int, Any]) -> dict[int, Any]:
 
 def real_features(
     pool: Any,
-    pictures: list[str],
     network: Callable[[Tensor], Tensor],
     identity: str,
     batch_size: int,
     cache_dir: str | None = FEATURES_DIR,
-) -> Tensor:
-    """Features (n, d) of a pool's pictures, of one rank's making or its share of it.
+) -> Tensor | None:
+    """Features (n, d) of a pool's pictures; every rank makes its share of them.
+
+    A file of the cache that cannot be read or written is reported, and the features are computed.
 
     Args:
         pool: An :class:`i2ilr_mm.datasets.ImagePool`; its transforms make the pictures.
-        pictures: Paths of the pictures wanted.
         network: From uint8 pictures (B, 3, H, W) to features (B, d).
         identity: What the network computes and its weights' hash; part of the file's name, with
-            the pictures' contents, their order, the transforms and the size.
+            the pictures' contents, the transforms and the size.
         batch_size: Pictures at a time.
         cache_dir: Folder of the file; None keeps the features in memory only.
+
+    Returns:
+        The features on the main rank, None on the others.
     """
-    path = _cache_path(pool, pictures, identity, cache_dir)
-    found = [torch.load(path, weights_only=True) if path and os.path.exists(path) else None]
-    broadcast_object_list(found)  # one rank's view of the folder decides for all
-    if found[0] is not None:
-        print_log(f'features of {len(pictures)} real pictures: {path}', 'current')
-        return found[0]
+    path = _cache_path(pool, identity, cache_dir)
+    features = _load(path)
+    found = [features is not None]
+    broadcast_object_list(found)  # the main rank's view of the folder decides for all
+    if found[0]:
+        return features
+    pictures = pool.real_pictures()
     rank, world_size = get_dist_info()
     mine = list(range(rank, len(pictures), world_size))
     rows: dict[int, Tensor] = {}
     for start in range(0, len(mine), batch_size):
         chunk = mine[start : start + batch_size]
         images = torch.stack([pool.real_image(pictures[i]) for i in chunk])
-        rows.update(zip(chunk, network(images)))
-    features = torch.stack(list(gather_by_index(rows).values()))
-    if path and is_main_process():
-        with replacing(path) as partial:
-            torch.save(features, partial)
+        rows.update(zip(chunk, map(torch.clone, network(images))))
+    rows = gather_by_index(rows)
+    if not is_main_process():
+        return None
+    features = torch.stack(list(rows.values()))
+    _save(features, path)
     return features
 
 
-def _cache_path(pool: Any, pictures: list[str], identity: str, cache_dir: str | None) -> str | None:
+def _cache_path(pool: Any, identity: str, cache_dir: str | None) -> str | None:
     if not cache_dir or not is_main_process():
         return None
-    key = hashlib.sha256(f'{pool.pipeline} {pool.img_size} {identity}'.encode())
-    for picture in pictures:
-        key.update(hashlib.sha256(read_bytes(picture)).digest())
-    return os.path.join(os.path.expanduser(cache_dir), f'{key.hexdigest()[:32]}.pt')
+    key = f'{pool.pipeline} {pool.img_size} {identity} {pool.content_hash}'
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return os.path.join(os.path.expanduser(cache_dir), f'{name}.pt')
+
+
+def _load(path: str | None) -> Tensor | None:
+    if not path or not os.path.exists(path):
+        return None
+    try:
+        features = torch.load(path, weights_only=True)
+    except Exception as error:  # whatever a damaged file may lead to
+        print_log(f"'{path}' cannot be read and is made anew: {error}", 'current', WARNING)
+        return None
+    print_log(f'features of {len(features)} real pictures: {path}', 'current')
+    return features
+
+
+def _save(features: Tensor, path: str | None) -> None:
+    if not path:
+        return
+    try:
+        with replacing(path) as partial:
+            torch.save(features, partial)
+    except OSError as error:
+        print_log(f'the features of real pictures are not kept: {error}', 'current', WARNING)

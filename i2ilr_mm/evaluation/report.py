@@ -22,6 +22,7 @@ class Score:
         low: Lower end of its 95 % bootstrap interval.
         high: Upper end.
         n_real: Real pictures it was computed from.
+        real: Their split and the hash of their contents.
         network: Name of the feature network.
         weights: Hash of the network's weights.
         resize: How pictures came to the network's size.
@@ -39,6 +40,7 @@ class Score:
     low: float | None = None
     high: float | None = None
     n_real: int | None = None
+    real: str | None = None
     network: str | None = None
     weights: str | None = None
     resize: str | None = None
@@ -48,7 +50,7 @@ class Score:
     protocol: str | None = None
 
 
-COMPARED = ('protocol', 'n', 'n_real', 'network', 'weights', 'resize', 'settings', 'unit')
+COMPARED = ('protocol', 'n', 'n_real', 'real', 'network', 'weights', 'resize', 'settings', 'unit')
 """What two numbers must have in common to be compared."""
 
 
@@ -88,6 +90,8 @@ def number(value: float | None) -> str:
     """A number with four digits that count, and at most four after the point."""
     if value is None or math.isnan(value):
         return '-'
+    if 0 < abs(value) < 1e-3:
+        return f'{value:.2g}'
     digits = min(4, max(1, 3 - math.floor(math.log10(max(abs(value), 1e-9)))))
     return f'{value:.{digits}f}'
 
@@ -109,7 +113,8 @@ def report_table(scores: Sequence[Score]) -> str:
             better = f', {s.better} is better' if s.better else ''
             network = f'{s.network} {s.weights}' if s.network else '-'
             interval = _interval(s.low, s.high)
-            unit, real = s.unit + better, str(s.n_real or '-')
+            spread = '' if s.spread is None else f' (spread {number(s.spread)})'
+            unit, real = s.unit + spread + better, str(s.n_real or '-')
             rows.append((s.name, number(s.value), interval, unit, str(s.n), real, network))
     problems = [f'{s.name}: {s.problem}' for s in scores if s.problem]
     parts = [table(rows), _table_beside([s for s in scores if s.name.partition('.')[0] in beside])]

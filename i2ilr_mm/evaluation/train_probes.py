@@ -10,7 +10,14 @@ from torch import Tensor
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import ImagePool
 from ..files import replacing
-from .probes import ATTRIBUTES, BACKGROUNDS, PROBE_SIZE, HeadProbes, background_colour
+from .probes import (
+    ATTRIBUTES,
+    BACKGROUNDS,
+    LEARNED,
+    PROBE_SIZE,
+    HeadProbes,
+    background_colour,
+)
 from .report import table
 from .transfer import name_in_root, read_attributes
 
@@ -36,18 +43,22 @@ def train_probes(data_root: str, epochs: int, out: str, batch_size: int = 32) ->
     Raises:
         FileExistsError: If the file exists.
         FileNotFoundError: If there is no such data root.
-        ValueError: If the data has no attributes.json.
+        ValueError: If the data has no attributes.json or too few heads.
     """
     from safetensors.torch import save_file
 
     if os.path.exists(out):
         raise FileExistsError(f"--out: '{out}' exists; give another name")
     images, truth = load_heads(data_root, 'train')
+    if len(images) < batch_size:
+        raise ValueError(
+            f"'{data_root}' has {len(images)} training heads; at least {batch_size} are needed"
+        )
     torch.manual_seed(0)
     probes = HeadProbes()
     probes.backgrounds.copy_(_centres(background_colour(images)))
     labels = probes.labels(truth, images)
-    weights = {name: _balance(labels[name], name) for name in ATTRIBUTES}
+    weights = {name: _balance(labels[name], name) for name in LEARNED}
     optimizer = torch.optim.AdamW(probes.parameters(), weight_decay=0.05)
     steps = epochs * (len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
@@ -84,7 +95,8 @@ def _centres(colours: Tensor, rounds: int = 50) -> Tensor:
     centres = colours[torch.randperm(len(colours))[:BACKGROUNDS]]
     for _ in range(rounds):
         nearest = torch.cdist(colours, centres).argmin(1)
-        centres = torch.stack([colours[nearest == i].mean(0) for i in range(BACKGROUNDS)])
+        members = [colours[nearest == i] for i in range(BACKGROUNDS)]
+        centres = torch.stack([m.mean(0) if len(m) else c for m, c in zip(members, centres)])
     return centres
 
 
@@ -109,7 +121,7 @@ def _augmented(images: Tensor) -> tuple[Tensor, Tensor]:
 def _loss(logits: dict, labels: dict, weights: dict) -> Tensor:
     losses = [
         F.cross_entropy(logits[k], labels[k], weights[k], ignore_index=-1, label_smoothing=0.05)
-        for k in ATTRIBUTES
+        for k in LEARNED
         if (labels[k] >= 0).any()
     ]
     return torch.stack(losses).sum()
@@ -118,11 +130,11 @@ def _loss(logits: dict, labels: dict, weights: dict) -> Tensor:
 @torch.inference_mode()
 def _accuracies(probes: HeadProbes, images: Tensor, truth: list[dict]) -> str:
     labels = probes.labels(truth, images)
-    logits = [probes(chunk) for chunk in images.split(100)]
+    found = [probes.read(chunk) for chunk in images.split(100)]
     rows = [('attribute', 'right', 'heads', 'classes')]
     for name, attribute in ATTRIBUTES.items():
         known = labels[name] >= 0
-        read = torch.cat([each[name] for each in logits]).argmax(1)
+        read = torch.cat([each[name] for each in found])
         right = (read == labels[name])[known].float().mean()
         rows.append((name, f'{right:.3f}', str(int(known.sum())), ', '.join(attribute.classes)))
     return table(rows)

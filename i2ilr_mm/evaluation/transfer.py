@@ -43,18 +43,20 @@ class TransferTruth(PairScores):
     (``.upscale_target``).
 
     Args:
-        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; None takes the
+            model's.
         **kwargs: See :class:`i2ilr_mm.evaluation.metrics.PairScores`.
 
     Raises:
         ValueError: If the data has no attributes.json.
     """
 
-    def __init__(self, lr_method: str = 'box', **kwargs: Any) -> None:
+    def __init__(self, lr_method: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lr_method = lr_method
         self.probes, self.weights_hash = load_probes()
         self.truth: list[dict] = []
+        self.of_pictures: tuple[Tensor, Tensor, Tensor] | None = None
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Find the truth of every picture of the pool."""
@@ -69,13 +71,14 @@ class TransferTruth(PairScores):
                 f"pictures, among them '{missing[0]}'"
             )
         self.truth = [truth[name] for name in names]
+        self.lr_method = self.lr_method or str(module.lr_method)
         self.probes.to(self.device)
 
     @torch.inference_mode()
     def _read(self, images: Tensor) -> Tensor:
         """Classes (B, attributes) that the probes read off uint8 pictures (B, 3, H, W)."""
-        logits = self.probes(images.to(self.device))
-        return torch.stack([logits[name].argmax(1) for name in ATTRIBUTES], dim=1).cpu()
+        found = self.probes.read(images.to(self.device))
+        return torch.stack([found[name] for name in ATTRIBUTES], dim=1).cpu()
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep what the probes read off each result."""
@@ -83,7 +86,8 @@ class TransferTruth(PairScores):
         self.rows.update(zip((s['sample_idx'] for s in data_samples), self._read(images)))
 
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
-        labels, real, enlarged = self._of_pictures()
+        self.of_pictures = self.of_pictures or self._of_pictures()
+        labels, real, enlarged = self.of_pictures
         index = {p['img_path']: i for i, p in enumerate(self.dataset.pictures)}
         source = [index[self.info(i, 'img_path')] for i in rows]
         target = [index[self.info(i, 'target_path')] for i in rows]
@@ -108,13 +112,16 @@ class TransferTruth(PairScores):
 
     def _share(self, name: str, hits: Tensor, groups: list, follows: str) -> Score:
         about: dict[str, Any] = dict(
-            network=self.probes.name, weights=self.weights_hash, resize='64 x 64, bilinear'
+            network=self.probes.name,
+            weights=self.weights_hash,
+            resize='64 x 64, bilinear',
+            settings=f'shrunk by {self.lr_method}',
         )
         unit, better = f'share like the {follows}', '' if '.' in name else 'higher'
         if not len(hits):
             problem = 'no pair differs in it'
             return Score(name, float('nan'), unit, better, 0, problem=problem, **about)
-        estimate = mean(hits).grouped(groups)
+        estimate = mean(hits).grouped(fake=groups)
         return score_of(name, estimate, unit, better, len(hits), SHARE, **about)
 
     def _of_pictures(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,7 +136,7 @@ class TransferTruth(PairScores):
             found = self.probes.labels(self.truth[start : start + size], images)
             labels.append(torch.stack([found[name] for name in ATTRIBUTES], dim=1))
             real.append(self._read(images))
-            lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method)
+            lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method or 'box')
             enlarged.append(self._read(to_uint8(up(lr, images.shape[-1], 'bicubic'))))
         return torch.cat(labels), torch.cat(real), torch.cat(enlarged)
 

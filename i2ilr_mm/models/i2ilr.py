@@ -426,10 +426,19 @@ class I2ILR(BaseModel):
         Returns:
             One DataSample per pair: ``fake_img`` (3, H, W) uint8 RGB, ``lr`` (3, s, s) in [-1, 1],
             and what the loader said of the pair.
+
+        Raises:
+            ValueError: If the results are not finite.
         """
         data = self.data_preprocessor(data, False)
         inputs = data['inputs']
-        fakes = to_uint8(self.predict(inputs['img'], inputs['lr']))
+        results = self.predict(inputs['img'], inputs['lr'])
+        if not results.isfinite().all():
+            raise ValueError(
+                'the EMA generator gives values that are not finite: its weights or its training '
+                'are broken; go back to an earlier checkpoint'
+            )
+        fakes = to_uint8(results)
         samples = data.get('data_samples') or [DataSample() for _ in fakes]
         for sample, fake, lr in zip(samples, fakes, inputs['lr']):
             sample.fake_img = fake

@@ -165,11 +165,11 @@ def test_pairs_know_their_classes(heads):
 
 def test_content_hash(heads, tmp_path):
     shutil.copytree(heads, tmp_path / 'moved')
-    before = pairs(heads).content_hash()
-    assert len(before) == 16 and pairs(tmp_path / 'moved').content_hash() == before
+    before = pairs(heads).content_hash
+    assert len(before) == 16 and pairs(tmp_path / 'moved').content_hash == before
     first, second = sorted((tmp_path / 'moved/val').rglob('*.jpg'))[:2]
     shutil.copy(first, second)
-    assert pairs(tmp_path / 'moved').content_hash() != before
+    assert pairs(tmp_path / 'moved').content_hash != before
 
 
 def test_training_pools_have_real_pictures_without_flips(heads):

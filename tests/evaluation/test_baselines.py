@@ -22,3 +22,9 @@ def test_each_is_what_its_name_says(pair):
     assert torch.allclose(down(made['project-source'], 8), lr, atol=1e-6)
     detail = made['project-source'] - source
     assert torch.allclose(detail, F.interpolate(down(detail, 8), (32, 32)), atol=1e-6)
+
+
+def test_the_projection_is_the_operators(pair):
+    source, lr = pair
+    made = Baseline('project-source', 'bicubic')(source, lr)
+    assert torch.allclose(down(made, 8, 'bicubic'), lr, atol=1e-5)

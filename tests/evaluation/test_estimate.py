@@ -5,6 +5,7 @@ import torch
 from i2ilr_mm.evaluation.estimate import Estimate, Part, average, interval, mean
 from i2ilr_mm.evaluation.frechet import frechet
 from i2ilr_mm.evaluation.kid import kid
+from i2ilr_mm.evaluation.neighbours import precision_recall
 
 
 def test_interval_of_a_mean_is_that_of_resampled_means():
@@ -17,29 +18,45 @@ def test_interval_of_a_mean_is_that_of_resampled_means():
 def test_results_of_one_source_are_drawn_together():
     """Four copies of each sample tell no more than one."""
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    four = mean(values.repeat_interleave(4)).grouped([i // 4 for i in range(200)])
+    four = mean(values.repeat_interleave(4)).grouped(fake=[i // 4 for i in range(200)])
     assert interval(four) == pytest.approx(interval(mean(values)), abs=1e-12)
     alone = interval(mean(values.repeat_interleave(4)))
     assert alone[1] - alone[0] < 0.6 * np.diff(interval(four)).item()
 
 
-def test_reals_have_no_sources():
+def test_labels_are_of_one_set():
     values = mean(torch.arange(4.0), 'real')
-    assert values.grouped(['a', 'b']).parts[0].groups is None
+    assert values.grouped(fake=['a', 'b']).parts[0].groups is None
+    assert values.grouped(real=['a'] * 4).parts[0].groups == ['a'] * 4
 
 
 def test_wrong_number_of_groups():
     with pytest.raises(ValueError, match='2 group labels for 4 samples'):
-        interval(mean(torch.arange(4.0)).grouped(['a', 'b']))
+        interval(mean(torch.arange(4.0)).grouped(fake=['a', 'b']))
 
 
 def test_average():
     a, b = mean(torch.tensor([1.0, 3.0])), mean(torch.tensor([5.0, 5.0]))
-    a.spread, b.spread = 1.0, 3.0
+    a.spread = 1.0
     both = average([a, b])
-    assert (both.value, both.spread) == (3.5, 2.0)
+    assert (both.value, both.spread) == (3.5, 1.0)
     low, high = interval(both)
-    assert (low, high) == (3.0, 4.0)  # only a's half varies, between (1 + 5) / 2 and (3 + 5) / 2
+    assert low < 3.5 < high
+
+
+def test_tasks_that_share_their_samples_are_one_in_the_interval():
+    values = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    one = mean(values).grouped(fake=list(range(50)))
+    assert interval(average([one, one])) == pytest.approx(interval(one), abs=1e-12)
+    other = mean(values).grouped(fake=list(range(50, 100)))
+    width = np.diff(interval(one)).item()
+    assert np.diff(interval(average([one, other]))).item() == pytest.approx(width / 2**0.5, rel=0.1)
+
+
+def test_tasks_of_different_sizes_count_the_same():
+    a, b = mean(torch.tensor([0.0, 2.0] * 5)), mean(torch.tensor([0.0, 2.0] * 500))
+    both, first = (np.diff(interval(e)).item() for e in (average([a, b]), a))
+    assert both == pytest.approx(first / 2, rel=0.1)  # the second hardly varies
 
 
 def test_bounds_and_level():
@@ -66,3 +83,17 @@ def test_interval_is_as_wide_as_new_samples_differ(score):
         widths.append(np.diff(interval(estimate)).item())
     expected = 2 * 1.96 * np.std(values)
     assert np.mean(widths) == pytest.approx(expected, rel=0.25)
+
+
+def test_intervals_of_neighbourhoods_are_rather_too_wide():
+    """As radii are held fixed and only what hangs on one sample is seen; never much too narrow."""
+    rng = np.random.RandomState(0)
+    values, widths = {}, {}
+    for _ in range(40):
+        fake = torch.from_numpy(rng.standard_normal((200, 8)) * 0.7 + 0.2)
+        real = torch.from_numpy(rng.standard_normal((150, 8)))
+        for name, estimate in precision_recall(fake, real).items():
+            values.setdefault(name, []).append(estimate.value)
+            widths.setdefault(name, []).append(np.diff(interval(estimate)).item())
+    for name in values:
+        assert 0.8 < np.mean(widths[name]) / (2 * 1.96 * np.std(values[name])) < 2.5, name

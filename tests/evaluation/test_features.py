@@ -18,7 +18,7 @@ from i2ilr_mm.evaluation.features import (
     build_features,
     resize_like_tensorflow1,
 )
-from i2ilr_mm.evaluation.weights import WeightFile
+from i2ilr_mm.evaluation.weights import WeightFile, sha256
 
 
 def stand_in(monkeypatch, network: type, path, weights: dict) -> str:
@@ -99,6 +99,8 @@ def test_lpips_is_the_packages(net, monkeypatch, tmp_path):
     found = (features[:2] - features[2:]).square().sum(1).float()
     assert torch.allclose(found, expected, rtol=1e-4)
     assert ours.name == f'LPIPS v0.1 ({net})'
+    learned = f'{lpips.__path__[0]}/weights/v0.1/{net}.pth'
+    assert sha256(learned)[:8] == dict(alex='df73285e', vgg='a78928a0')[net]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_lite0_knows_pictures_apart(heads):
     features, flipped = network(images), network(images.flip(-1))
     assert features.shape == (2, 1280)
     assert (features[0] - flipped[0]).norm() < (features[0] - features[1]).norm()
-    assert network.weights_hash == '579344248a93e230'
+    assert network.weights_hash == '579344248a93e230' == network.file.sha256[:16]
 
 
 def test_one_instance_for_all():

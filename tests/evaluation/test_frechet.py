@@ -121,6 +121,12 @@ def test_refuses(x, y, message):
 
 def test_half_a_second_at_500():
     x, y = features(500, 500, 2048)
-    start = time.perf_counter()
+    frechet_distance(x[:10], y[:10])
+    start = time.process_time()  # of all threads: no less than the time that passes
     frechet_distance(x, y)
-    assert time.perf_counter() - start < 5  # 0.07 s alone on two cores; tests share them
+    assert time.process_time() - start < 0.5
+
+
+def test_arrays():
+    x, y = features(30, 40, 5)
+    assert frechet_distance(x.numpy(), y.numpy()) == frechet_distance(x, y)

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from i2ilr_mm.evaluation.kid import kid
 from i2ilr_mm.evaluation.lr_match import diversity
 from i2ilr_mm.evaluation.metrics import DistributionScores, LPIPSDiversity, LRConsistency
 from i2ilr_mm.evaluation.neighbours import precision_recall
+from i2ilr_mm.evaluation.transfer import TransferTruth
 from i2ilr_mm.lr import down, from_uint8
 
 COLOUR = dict(type='MeanColour')
@@ -54,7 +56,7 @@ def test_lr_consistency(dataset):
     for sample in samples[:6]:
         sample['lr'] = down(from_uint8(sample['fake_img'])[None], 8)[0]
     assert scored(metric, dataset, samples[:6]) == dict(
-        lr_mae=pytest.approx(0, abs=1e-4), lr_psnr=pytest.approx(100, abs=20), lr_within2=1.0
+        lr_mae=pytest.approx(0, abs=1e-4), lr_psnr=100.0, lr_within2=1.0
     )
     values = scored(metric, dataset, samples)
     expected = torch.stack(
@@ -62,9 +64,35 @@ def test_lr_consistency(dataset):
     )
     assert values['lr_mae'] == pytest.approx(expected.mean().item() * 127.5, rel=1e-4)
     score = metric.report[0]
+    assert score.settings == 'shrunk by box'
     assert score.n == 12 and score.low < score.value < score.high
     assert list(metric.errors) == list(range(12))
     assert list(metric.errors.values()) == pytest.approx((expected * 127.5).tolist(), abs=1e-3)
+
+
+def test_the_operator_is_the_models(dataset):
+    metric, given = LRConsistency(), LRConsistency('box')
+    module = Module()
+    module.lr_method = 'bicubic'
+    for each in (metric, given):
+        each.prepare(module, Loader(dataset))
+        each.process(None, results(dataset))
+    assert metric.evaluate() != given.evaluate()
+    assert metric.report[0].settings == 'shrunk by bicubic'
+    with pytest.raises(ValueError, match="'area'"):
+        LRConsistency('area')
+
+
+def test_several_evaluators_are_told_apart(dataset):
+    metric = LRConsistency(prefix='val')
+    assert list(scored(metric, dataset)) == ['val/lr_mae', 'val/lr_psnr', 'val/lr_within2']
+    assert metric.report[0].name == 'val/lr_mae'
+
+
+def test_pairs_are_asked_for(dataset):
+    for metric in (LRConsistency(), TransferTruth()):
+        with pytest.raises(ValueError, match='the data are a list: it takes a PairedPool'):
+            metric.prepare(Module(), Loader([1, 2]))
 
 
 def test_padding_for_even_ranks_counts_once(dataset):
@@ -99,7 +127,7 @@ def test_results_of_one_source_are_one_in_the_interval(dataset, monkeypatch):
         scored(distribution(), dataset)
     names = [dataset.get_data_info(i)['name'] for i in range(12)]
     fakes, reals = kept[0].parts
-    assert fakes.groups == names and len(set(names)) == 6 and reals.groups is None
+    assert fakes.groups == names and len(set(names)) == 6 and reals.groups == [*range(6)]
 
 
 def test_features_are_computed_once_for_all_metrics(dataset):
@@ -133,6 +161,37 @@ def test_a_score_that_cannot_be_computed_says_why(dataset):
     assert coverage.low is None and coverage.network == 'mean colour'
 
 
+def test_trouble_in_a_solver_is_no_end(dataset, monkeypatch):
+    def fail(*_):
+        raise torch.linalg.LinAlgError('did not converge')
+
+    monkeypatch.setattr(module, 'frechet', fail)
+    metric = distribution()
+    values = scored(metric, dataset)
+    assert math.isnan(values['fd_colour']) and values['coverage_colour'] >= 0
+    assert metric.report[0].problem == 'did not converge'
+
+
+def test_results_that_are_not_finite(dataset):
+    samples = [dict(s, fake_img=s['fake_img'] * math.nan) for s in results(dataset)]
+    with pytest.raises(ValueError, match='not finite'):
+        scored(distribution(), dataset, samples)
+
+
+def test_results_of_several_sizes(dataset):
+    samples = results(dataset)
+    for sample in samples[::2]:
+        sample['fake_img'] = sample['fake_img'][:, ::2, ::2]
+    assert scored(distribution(), dataset, samples)['fd_colour'] > 0
+
+
+def test_rows_are_gathered_without_their_batch(dataset):
+    metric = distribution()
+    metric.prepare(Module(), Loader(dataset))
+    metric.process(None, results(dataset))
+    assert all(row.untyped_storage().nbytes() == row.nbytes for row in metric.rows.values())
+
+
 def test_real_pictures_of_another_pool(dataset, heads):
     real = dict(
         type='ImagePool',
@@ -148,6 +207,7 @@ def test_real_pictures_of_another_pool(dataset, heads):
     train = metric.pool
     reals = MeanColour()(torch.stack([train.real_image(p) for p in train.real_pictures()]))
     assert metric.report[0].n_real == 12 == len(reals)
+    assert metric.report[0].real == f'train {train.content_hash}'
     assert values['fd_colour'] == pytest.approx(frechet_distance(fakes, reals))
 
 
@@ -223,8 +283,24 @@ def test_lpips_diversity_is_of_each_sources_results(heads):
 
 
 @pytest.mark.usefixtures('colours_as_lpips')
+def test_lpips_diversity_by_class_is_the_mean_of_class_pairs(heads, tmp_path):
+    shutil.copytree(heads, tmp_path, dirs_exist_ok=True)
+    next((tmp_path / 'val/male').iterdir()).unlink()  # 3 female, 2 male
+    dataset = pool(tmp_path, n_targets=2, pairing='each_class')
+    metric = LPIPSDiversity(by_class=True)
+    samples = results(dataset)
+    for i, sample in enumerate(samples):
+        sample['fake_img'] = sample['fake_img'] // (i + 1)
+    features = MeanColour()(torch.stack([s['fake_img'] for s in samples]))
+    each = [diversity(part) for part in features.split(2)]
+    expected = (sum(each[:3]) / 3 + sum(each[3:]) / 2) / 2
+    assert scored(metric, dataset, samples)['lpips_diversity'] == pytest.approx(expected)
+    assert metric.report[0].settings == 'mean over 2 class pairs'
+
+
+@pytest.mark.usefixtures('colours_as_lpips')
 def test_lpips_diversity_needs_targets_and_whole_sources(heads):
-    with pytest.raises(ValueError, match='n_targets is 1'):
+    with pytest.raises(ValueError, match=r'single one \(n_targets is 1\)'):
         LPIPSDiversity().prepare(Module(), Loader(pool(heads, n_targets=1)))
     dataset = pool(heads)
     with pytest.raises(ValueError, match='SourceSampler'):

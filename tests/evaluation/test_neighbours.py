@@ -86,9 +86,19 @@ def test_refuses(n1, n2, k, message):
         precision_recall(*features(n1, n2), k)
 
 
-def test_the_interval_comes_from_the_set_that_is_counted():
-    found = precision_recall(*features(30, 40))
-    sides = {name: (e.parts[0].of, len(e.parts[0].influence)) for name, e in found.items()}
-    assert sides == dict(
-        precision=('fake', 30), density=('fake', 30), recall=('real', 40), coverage=('real', 40)
-    )
+def test_influence_of_the_set_that_is_counted_and_of_the_other():
+    fake, real = features(30, 40)
+    found = precision_recall(fake, real)
+    for name, of, n in (('precision', 'fake', 30), ('coverage', 'real', 40)):
+        own, other = found[name].parts
+        assert (own.of, len(own.influence)) == (of, n) and other.of != of
+        assert own.influence.sum() == pytest.approx(0, abs=1e-9)
+        assert other.influence.sum() == pytest.approx(0, abs=1e-9)
+    # Written out: results that lie in the ball of one real alone hang on it.
+    radii = torch.cdist(real, real).kthvalue(6, dim=1).values
+    inside = torch.cdist(fake, real) < radii
+    alone = inside & (inside.sum(1, keepdim=True) == 1)
+    expected = alone.double().sum(0) * 40 / 30
+    assert torch.allclose(found['precision'].parts[1].influence, expected - expected.mean())
+    balls = inside.double().sum(0) / 5 / 30 * 40
+    assert torch.allclose(found['density'].parts[1].influence, balls - balls.mean())

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from i2ilr_mm.evaluation import plots
+from i2ilr_mm.evaluation.frechet import frechet_distance
 from i2ilr_mm.evaluation.plots import (
     plot_curves,
     plot_frechet_against_n,
@@ -20,20 +21,20 @@ def log(folder, name: str, *rows: dict) -> None:
 
 
 def validation(step: int, lr_mae: float) -> dict:
-    return dict(lr_mae=lr_mae, fd_lite0=300.0 - step, time=0.1, data_time=0.1, step=step)
+    return dict(lr_mae=lr_mae, fid=300.0 - step, time=0.1, data_time=0.1, step=step)
 
 
 @pytest.fixture
 def work_dir(tmp_path):
-    """A run, and its resume, which came to step 20 once more."""
+    """A run, and its resumes: the first came to step 20 again, the second has larger batches."""
     log(
         tmp_path,
         '20260101_000000',
-        dict(kimg=0.04, step=10),
+        dict(kimg=0.04, step=10, iter=10),
         validation(10, 9.0),
         validation(20, 8.0),
     )
-    log(tmp_path, '20260102_000000', dict(kimg=0.12, step=30), validation(20, 7.5))
+    log(tmp_path, '20260102_000000', dict(kimg=0.16, step=30, iter=30), validation(20, 7.5))
     log(tmp_path, '20260103_000000', validation(30, 6.0))
     return tmp_path
 
@@ -41,9 +42,9 @@ def work_dir(tmp_path):
 def test_validations_of_a_resumed_run(work_dir):
     curves = read_validations(str(work_dir))
     assert curves['lr_mae'] == [
-        (pytest.approx(k), v) for k, v in ((0.04, 9.0), (0.08, 7.5), (0.12, 6.0))
+        (pytest.approx(k), v) for k, v in ((0.04, 9.0), (0.1, 7.5), (0.16, 6.0))
     ]
-    assert curves.keys() == {'lr_mae', 'fd_lite0'}
+    assert curves.keys() == {'lr_mae', 'fid'}
 
 
 def test_curves(work_dir, tmp_path):
@@ -55,13 +56,23 @@ def test_curves(work_dir, tmp_path):
 def test_nothing_to_draw(tmp_path):
     with pytest.raises(FileNotFoundError, match='holds no log'):
         read_validations(str(tmp_path))
-    log(tmp_path, 'run', dict(kimg=1.0, step=10))
+    log(tmp_path, 'run', dict(kimg=1.0, step=10, iter=10))
     with pytest.raises(ValueError, match='no validation yet'):
         read_validations(str(tmp_path))
 
 
+def test_a_line_that_is_half_written(work_dir):
+    path = work_dir / '20260103_000000/vis_data/scalars.json'
+    before = read_validations(str(work_dir))
+    path.write_text(path.read_text() + '\n{"lr_mae": 3.')
+    assert read_validations(str(work_dir)) == before
+    path.write_text('{"lr_mae"\n' + path.read_text())
+    with pytest.raises(ValueError, match=r"line 1 of '.*20260103.*' is damaged"):
+        read_validations(str(work_dir))
+
+
 def test_frechet_is_drawn_against_n(tmp_path, monkeypatch):
-    """It falls with n, and ends at the distance of all."""
+    """It falls with n, and ends at the distance of all from one half of the reals."""
     drawn = []
     original = plots._figure
 
@@ -74,11 +85,12 @@ def test_frechet_is_drawn_against_n(tmp_path, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     fake, real = (torch.randn(n, 30, generator=generator) for n in (120, 60))
     plot_frechet_against_n([('FD-lite0', fake, real)], str(tmp_path / 'n.png'))
-    results, halves = drawn[0].get_lines()
+    results, half = drawn[0].get_lines()
     assert list(results.get_xdata()) == [20, 40, 60, 80, 100, 120]
     values = results.get_ydata()
-    assert values[0] > values[-1] == pytest.approx(plots.frechet_distance(fake, real))
-    assert halves.get_xdata()[-1] == 30
+    assert values[0] > values[-1] == pytest.approx(frechet_distance(fake, real[1::2]))
+    assert half.get_xdata()[-1] == 30
+    assert half.get_ydata()[-1] == pytest.approx(frechet_distance(real[::2], real[1::2]))
     assert Image.open(tmp_path / 'n.png').width > 300
 
 

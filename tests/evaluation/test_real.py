@@ -25,10 +25,9 @@ class Network:
         return images.float().mean((2, 3))
 
 
-def features(of, cache, identity='colours', pictures=None) -> tuple[torch.Tensor, int]:
+def features(of, cache, identity='colours') -> tuple[torch.Tensor, int]:
     network = Network()
-    chosen = pictures or of.real_pictures()
-    rows = real_features(of, chosen, network, identity, 4, cache and str(cache))
+    rows = real_features(of, network, identity, 4, cache and str(cache))
     return rows, network.seen
 
 
@@ -46,7 +45,7 @@ def test_kept_on_disk(heads, tmp_path):
     assert [p.suffix for p in (tmp_path / 'deep/cache').iterdir()] == ['.pt']
 
 
-@pytest.mark.parametrize('what', ['content', 'size', 'identity', 'order', 'transforms'])
+@pytest.mark.parametrize('what', ['content', 'size', 'identity', 'transforms'])
 def test_anything_else_is_another_file(what, heads, tmp_path):
     cache = tmp_path / 'cache'
     features(pool(heads), cache)
@@ -58,8 +57,6 @@ def test_anything_else_is_another_file(what, heads, tmp_path):
         other = pool(tmp_path / 'changed')
     elif what == 'identity':
         options = dict(identity='other weights')
-    elif what == 'order':
-        options = dict(pictures=other.real_pictures()[::-1])
     elif what == 'transforms':
         other.pipeline.transforms[1].fit = 'crop'
     assert features(other, cache, **options)[1] == 6
@@ -70,6 +67,25 @@ def test_the_place_of_the_files_does_not_matter(heads, tmp_path):
     features(pool(heads), tmp_path / 'cache')
     shutil.copytree(heads, tmp_path / 'moved')
     assert features(pool(tmp_path / 'moved'), tmp_path / 'cache')[1] == 0
+
+
+def test_a_damaged_file_is_made_anew(heads, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('i2ilr_mm.evaluation.real.print_log', lambda text, *_: lines.append(text))
+    rows, _ = features(pool(heads), tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    again, seen = features(pool(heads), tmp_path)
+    assert seen == 6 and torch.equal(rows, again) and f"'{path}' cannot be read" in lines[-1]
+    assert features(pool(heads), tmp_path)[1] == 0
+
+
+def test_a_folder_that_cannot_be_made_is_no_end(heads, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('i2ilr_mm.evaluation.real.print_log', lambda text, *_: lines.append(text))
+    (tmp_path / 'file').write_text('')
+    assert features(pool(heads), tmp_path / 'file/cache')[1] == 6
+    assert 'are not kept' in lines[-1]
 
 
 def test_gather_sorts_by_index():

@@ -47,6 +47,7 @@ def test_json_has_no_nan_and_no_empty_fields():
         (0.041234, '0.0412'),
         (28.129, '28.13'),
         (0.0, '0.0000'),
+        (4e-5, '4e-05'),
         (-1.5, '-1.500'),
         (12345.6, '12345.6'),
         (math.nan, '-'),
@@ -59,7 +60,10 @@ def test_number(value, text):
 
 def test_table():
     scores = [
-        Score('fd_lite0', 94.6, 'FD-lite0', 'lower', 800, 92.0, 97.3, 400, 'Lite0', 'abc'),
+        Score(
+            'fd_lite0', 94.6, 'FD-lite0', 'lower', 800, 92.0, 97.3, 400, 'test x', 'Lite0', 'abc'
+        ),
+        Score('kid', 4e-5, 'KID', 'lower', 800, spread=0.25),
         Score('kd_lite0', math.nan, 'KD-lite0', 'lower', 800, problem='too few'),
         Score('transfer_skin', 0.9, 'share like the target', 'higher', 100, 0.8, 1.0),
         Score('transfer_skin.ceiling', 0.99, 'share like the target', '', 100, 0.9, 1.0),
@@ -71,6 +75,7 @@ def test_table():
     ]  # fmt: skip
     beside = next(line for line in lines if line.startswith('transfer_skin')).split()
     assert beside[:6] == ['transfer_skin', '0.9000', '0.8000', '-', '1.000', '0.9900']
+    assert '4e-05' in lines[3] and 'KID (spread 0.2500), lower is better' in lines[3]
     assert sum('transfer_skin' in line for line in lines) == 1  # the ceiling is a column
     assert 'kd_lite0: too few' in lines
 
@@ -102,6 +107,7 @@ def test_compare_leaves_out_what_stands_beside():
         (run(dict(PROTOCOL, n_targets=2), fd=FD), 'n_targets: 5'),
         (run(fd=dict(FD, n=4)), r'fd: n: 3 \(a\), 4 \(b\)'),
         (run(fd=dict(FD, n_real=4)), 'fd: n_real: 5'),
+        (run(fd=dict(FD, real='train x')), 'fd: real: None'),
         (run(fd=dict(FD, weights='xyz')), 'fd: weights: abc'),
         (run(fd=dict(FD, resize='299')), 'fd: resize'),
         (run(fd=dict(FD, settings='k = 3')), 'fd: settings: None'),

@@ -12,7 +12,10 @@ from i2ilr_mm.evaluation.probes import ATTRIBUTES, background_colour, load_probe
 from i2ilr_mm.evaluation.transfer import TransferTruth, read_attributes
 from i2ilr_mm.lr import down, from_uint8, to_uint8, up
 
-FOLLOWED = {'target': ('background', 'skin', 'hair', 'pose'), 'source': ('lipstick', 'beard')}
+FOLLOWED = {
+    'target': ('background', 'skin', 'hair', 'pose'),
+    'source': ('lipstick', 'beard', 'wrinkles'),
+}
 
 
 @pytest.fixture(scope='module')
@@ -43,12 +46,12 @@ def test_the_probes_know_heads_that_they_were_not_trained_on(dataset, pictures):
     probes, _ = load_probes()
     labels = probes.labels([truth[f'test/{p["name"]}'] for p in dataset.pictures], pictures)
     with torch.no_grad():
-        logits = probes(pictures)
+        found = probes.read(pictures)
     for name, attribute in ATTRIBUTES.items():
         known = labels[name] >= 0
-        right = (logits[name].argmax(1) == labels[name])[known].float().mean()
+        right = (found[name] == labels[name])[known].float().mean()
         most_common = labels[name][known].bincount().max() / known.sum()
-        assert right > (0.85 if name == 'background' else 0.9), name
+        assert right > 0.9, name
         assert right > most_common + 0.05, name
         assert int(labels[name].max()) == len(attribute.classes) - 1
 
@@ -74,7 +77,7 @@ def test_what_follows_the_target_and_what_the_source(dataset, pictures):
     for name in FOLLOWED['target']:
         assert copied[f'transfer_{name}'] < 0.2 and swapped[f'transfer_{name}'] > 0.8
     for name in FOLLOWED['source']:
-        assert copied[f'transfer_{name}'] > 0.9 and swapped[f'transfer_{name}'] < 0.1
+        assert copied[f'transfer_{name}'] > 0.85 and swapped[f'transfer_{name}'] < 0.15
 
 
 def test_only_pairs_that_differ_count(dataset, pictures):
@@ -143,6 +146,6 @@ def test_probes_take_any_size(pictures):
     probes, _ = load_probes()
     large = torch.nn.functional.interpolate(pictures[:40].float(), (128, 128), mode='bilinear')
     with torch.no_grad():
-        small, same = probes(pictures[:40]), probes(large.round().to(torch.uint8))
-    agreed = [(small[k].argmax(1) == same[k].argmax(1)).float().mean() for k in ATTRIBUTES]
+        small, same = probes.read(pictures[:40]), probes.read(large.round().to(torch.uint8))
+    agreed = [(small[k] == same[k]).float().mean() for k in ATTRIBUTES]
     assert np.mean(agreed) > 0.9

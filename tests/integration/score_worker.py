@@ -1,7 +1,7 @@
 """One rank of a scoring that must not depend on the number of ranks.
 
-Usage: [torchrun ...] score_worker.py OUT DATA; OUT gets the report. PYTHONPATH holds the root and
-tests.
+Usage: [torchrun ...] score_worker.py OUT MANY FEW; OUT gets the reports on the pictures in MANY and
+FEW. PYTHONPATH holds the root, tools and tests.
 """
 
 import os
@@ -27,29 +27,38 @@ def stand_in(config: dict):
     return MeanColour() if config['type'] == 'LPIPS' else build_features(config)
 
 
+def report(data: str, work_dir: str, evaluator: list[dict]) -> dict:
+    options = {k: int(v) for k, v in (o.split('=') for o in TINY)}
+    cfg = load_config('configs/i2ilr_heads64.py', {**options, 'data_root': data})
+    cfg.merge_from_dict(dict(work_dir=work_dir, experiment_name=work_dir))
+    cfg.test_dataloader.update(batch_size=2)
+    cfg.test_dataloader.dataset.update(n_targets=2, pairing='each_class')
+    cfg.test_evaluator = evaluator
+    runner = build_runner(cfg)
+    runner.test()
+    found = [metric for e in runner.test_loop.evaluators for metric in e.metrics]
+    return report_dict(collect_reports(found))
+
+
 if __name__ == '__main__':
-    out, data = sys.argv[1:]
+    out, *roots = sys.argv[1:]
     torch.set_num_threads(1)
     metrics.build_features = stand_in
     if 'RANK' in os.environ:
         torch.distributed.init_process_group('gloo')
-    options = {k: int(v) for k, v in (o.split('=') for o in TINY)}
-    cfg = load_config('configs/i2ilr_heads64.py', {**options, 'data_root': data})
-    name = f'{os.path.splitext(out)[0]}-{get_dist_info()[1]}'
-    cfg.merge_from_dict(dict(work_dir=name, experiment_name=name))
-    cfg.test_dataloader.update(batch_size=2)
-    cfg.test_dataloader.dataset.update(n_targets=2, pairing='each_class')
-    lite0 = dict(COLOURS, network=dict(type='EfficientNetLite0'), k=2)
-    cfg.test_evaluator = [
+    cache = os.path.join(os.path.dirname(out), 'cache')
+    everything = [
         dict(type='LRConsistency'),
         dict(COLOURS, by_class=True),
-        lite0,
+        dict(COLOURS, network=dict(type='EfficientNetLite0'), k=2, cache_dir=cache),
         dict(type='LPIPSDiversity', by_class=True),
         dict(type='TransferTruth'),
     ]
-    runner = build_runner(cfg)
-    runner.test()
+    name = f'{os.path.splitext(out)[0]}-{get_dist_info()[1]}'
+    found = [
+        report(roots[0], f'{name}-many', everything),
+        report(roots[1], f'{name}-few', everything[:2]),
+    ]
     if get_dist_info()[0] == 0:
-        found = [metric for e in runner.test_loop.evaluators for metric in e.metrics]
-        write_json(out, report_dict(collect_reports(found)))
+        write_json(out, found)
     leave_group()

@@ -380,6 +380,14 @@ def test_test_tool_refuses_what_it_cannot_score(tmp_path):
     )
 
 
+def test_a_wrong_option_of_a_score_is_one_line(heads, tmp_path):
+    wrong = 'test_evaluator=[{"type":"LRConsistency","foo":1}]'
+    command = ['test.py', CONFIG, 'untrained', '--work-dir', tmp_path, *options(heads, wrong)]
+    result = python(*command, check=False)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    assert 'error: the config cannot be built' in result.stdout and "'foo'" in result.stdout
+
+
 def test_compare_scores(tmp_path):
     score = dict(value=1.5, unit='grey levels', better='lower', n=3)
     for name, value, protocol in (('a', 1.5, 'intra'), ('b', 0.25, 'intra'), ('c', 1, 'stargan2')):
@@ -388,6 +396,10 @@ def test_compare_scores(tmp_path):
     result = python('compare_scores.py', f'old={tmp_path}/a.json', f'new={tmp_path}/b.json')
     assert re.search(r'score +old +new +unit', result.stdout)
     assert re.search(r'lr_mae +1.500 +0.2500 +grey levels, lower is better +3', result.stdout)
+    result = python(
+        'compare_scores.py', f'x={tmp_path}/a.json', f'x={tmp_path}/b.json', check=False
+    )
+    assert result.returncode == 1 and "'x' is given twice" in result.stdout
     for wrong, message in (('c.json', 'name: intra'), ('none.json', "none.json' cannot be read")):
         both = f'{tmp_path}/a.json', f'x={tmp_path}/{wrong}'
         result = python('compare_scores.py', *both, check=False)

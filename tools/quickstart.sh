@@ -54,7 +54,7 @@ echo
 python tools/compare_scores.py untrained="$BEFORE" "trained=$AFTER"
 cat <<END
 
-Look at $WORK/samples.png: source | LR target | result | result downscaled.
+Look at $WORK/samples.png: source | LR target | result | result downscaled | its error.
 (The heads are renderings, not photographs.)
 
 What to try next:

@@ -90,7 +90,7 @@ def number(value: float | None) -> str:
     """A number with four digits that count, and at most four after the point."""
     if value is None or math.isnan(value):
         return '-'
-    if 0 < abs(value) < 1e-3:
+    if 1e-9 < abs(value) < 1e-3:
         return f'{value:.2g}'
     digits = min(4, max(1, 3 - math.floor(math.log10(max(abs(value), 1e-9)))))
     return f'{value:.{digits}f}'

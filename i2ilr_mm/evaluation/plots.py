@@ -83,6 +83,8 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
         axis.set_xlabel('thousand pictures seen')
         if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
             axis.set_ylim(bottom=0)  # near enough that it should be seen
+    for axis in axes[len(shown) :]:
+        axis.remove()
     if len(curves) > 1:
         axes[0].legend()
     _save(figure, path)

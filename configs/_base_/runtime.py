@@ -17,6 +17,7 @@ default_hooks = dict(
     cost=dict(type='CostHook'),
     throughput=dict(type='ThroughputHook'),
     samples=dict(type='SampleGridHook', interval=1000, n_pairs=6),
+    watch=dict(type='CollapseWatchHook', interval=100),
 )
 log_processor = dict(
     type='LogProcessor',

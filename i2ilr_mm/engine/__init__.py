@@ -5,8 +5,10 @@ from .hooks import DeferredRuntimeInfoHook, PlainCheckpointHook, SampleGridHook,
 from .loops import ResumableTrainLoop
 from .optim import I2ILROptimWrapperConstructor
 from .samplers import PairSampler, SourceSampler
+from .watch import CollapseWatchHook
 
 __all__ = [
+    'CollapseWatchHook',
     'CostHook',
     'DeferredRuntimeInfoHook',
     'I2ILROptimWrapperConstructor',

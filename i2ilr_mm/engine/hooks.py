@@ -16,6 +16,7 @@ from ..evaluation.grid import load_pairs, sample_grid
 from ..inference.model import check_state
 from ..models.i2ilr import unwrap
 from .checkpoints import latest_checkpoint, remove_partials
+from .watch import check_losses, check_weights
 
 
 def plain(value: Any) -> Any:
@@ -90,6 +91,7 @@ class PlainCheckpointHook(CheckpointHook):
         return {path for path in (*several, getattr(self, 'best_ckpt_path', None)) if path}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        check_weights(runner, checkpoint.get('state_dict', {}))
         for part in {'meta', 'message_hub', 'param_schedulers'} & checkpoint.keys():
             checkpoint[part] = plain(checkpoint[part])
 
@@ -161,7 +163,8 @@ def _is_inside(path: str, folder: str) -> bool:
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
     """MMEngine's hook, reading the losses when they are logged or stored, not in every step.
 
-    Reading a number makes the processor wait for the GPU, which then has nothing to do next.
+    Reading a number makes the processor wait for the GPU, which then has nothing to do next. Losses
+    that are not finite stop the training, before anything made of them is stored.
     """
 
     def __init__(self) -> None:
@@ -172,6 +175,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         super().before_train(runner)
         readers = (LoggerHook, CheckpointHook)
         self.intervals = {h.interval for h in runner.hooks if isinstance(h, readers)}
+        self.intervals.add(runner.val_interval)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -185,9 +189,11 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         ):
             values = [value for output in self.waiting for value in output.values()]
             numbers = iter(torch.stack(values).tolist())  # one read for all
-            for name in (name for output in self.waiting for name in output):
-                runner.message_hub.update_scalar(f'train/{name}', next(numbers))
+            steps = [{name: next(numbers) for name in output} for output in self.waiting]
             self.waiting.clear()
+            check_losses(runner, steps)
+            for name, number in (item for losses in steps for item in losses.items()):
+                runner.message_hub.update_scalar(f'train/{name}', number)
 
 
 @HOOKS.register_module()

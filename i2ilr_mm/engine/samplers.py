@@ -1,6 +1,6 @@
 """The order of training and test samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 
 import numpy as np
@@ -54,14 +54,21 @@ class PairSampler(Sampler):
         generator = torch.Generator().manual_seed(self._seed_of(ORDER, epoch))
         return torch.randperm(self.size, generator=generator).tolist()
 
-    def __iter__(self) -> Iterator[Draw]:
+    def _draws(self, pairs: Iterable[int]) -> Iterator[Draw]:
         shuffled, order = -1, list[int]()
-        for pair in count(self.start // 2 + self.rank, self.world_size):
+        for pair in pairs:
             epoch, offset = divmod(2 * pair, len(self))
             if epoch != shuffled:
                 shuffled, order = epoch, self._order(epoch)
             for i in range(2):
                 yield Draw(order[offset + i], self._seed_of(AUGMENTATION, 2 * pair + i))
+
+    def __iter__(self) -> Iterator[Draw]:
+        yield from self._draws(count(self.start // 2 + self.rank, self.world_size))
+
+    def draws(self, first: int, number: int) -> list[Draw]:
+        """What all ranks together see after ``first`` images, so many; both even."""
+        return list(self._draws(range(first // 2, (first + number) // 2)))
 
     def __len__(self) -> int:
         """Pictures in one epoch over all ranks."""

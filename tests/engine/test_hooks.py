@@ -178,7 +178,11 @@ class Loss(torch.Tensor):
 def test_losses_are_read_together_when_they_are_logged():
     hub = MessageHub('deferred')
     runner = SimpleNamespace(
-        message_hub=hub, hooks=[LoggerHook(interval=3)], max_iters=5, train_dataloader=range(99)
+        message_hub=hub,
+        hooks=[LoggerHook(interval=3)],
+        max_iters=5,
+        train_dataloader=range(99),
+        val_interval=99,
     )
     hook = DeferredRuntimeInfoHook()
     with pytest.MonkeyPatch.context() as patch:

@@ -63,6 +63,13 @@ def test_neighbouring_seeds_have_nothing_in_common(monkeypatch):
     assert not orders[0] & orders[1]
 
 
+def test_what_all_ranks_see(monkeypatch):
+    together = draw(monkeypatch, 0, 1, 40)
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (1, 3))
+    sampler = PairSampler(range(11), seed=3)
+    assert sampler.draws(6, 12) == together[6:18]
+
+
 def test_one_picture_makes_no_pair():
     with pytest.raises(ValueError, match='1 picture'):
         PairSampler(range(1), 0)

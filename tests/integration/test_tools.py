@@ -178,6 +178,41 @@ def test_auto_scale_lr_scales_both_rates(heads, tmp_path):
     assert optimizers['discriminator']['param_groups'][0]['lr'] == pytest.approx(2e-3)
 
 
+def test_losses_that_are_not_finite_stop_the_run(heads, tmp_path):
+    """The step, the pictures and the last good checkpoint are named, and nothing bad is written."""
+    train = ['train.py', CONFIG, '--work-dir', tmp_path]
+    python(*train, *options(heads))
+    long = ['train_cfg.max_iters=12', 'train_cfg.val_interval=12']
+    long += ['default_hooks.logger.interval=6', 'default_hooks.checkpoint.interval=6']
+    overflow = 'model.gan_loss.loss_weight=1e38'
+    result = python(*train, '--resume', *options(heads, *long, overflow), check=False)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    found = re.search(r'error: iteration (\d+): .*loss_\w+ is (?:nan|inf)', result.stdout)
+    assert found and 5 <= int(found[1]) <= 6
+    names = re.search(r'The batch: ([^.]+\.jpg(?:, [^.]+\.jpg){3})\. ', result.stdout)[1].split(
+        ', '
+    )
+    assert all((heads / 'train' / name).is_file() for name in names)
+    assert f"Last good checkpoint: '{tmp_path}/iter_4.pth'" in result.stdout
+    assert not (tmp_path / 'iter_6.pth').exists()
+
+
+def test_a_saturated_discriminator_is_warned_of(heads, tmp_path):
+    """A generator that stands still, and a discriminator without R1."""
+    still = ['optim_wrapper.generator.optimizer.lr=1e-9', 'model.r1_loss.gamma=1e-3']
+    long = ['train_cfg.max_iters=120', 'train_cfg.val_interval=120']
+    rare = ['default_hooks.checkpoint.interval=120', 'default_hooks.samples.interval=120']
+    watch = ['default_hooks.watch.interval=20', 'default_hooks.logger.interval=20']
+    result = python(
+        *('train.py', CONFIG, '--work-dir', tmp_path),
+        *options(heads, *still, *long, *rare, *watch, 'log_processor.window_size=20'),
+    )
+    warning = (
+        r'WARNING - iteration \d+: the discriminator saturates: its mean loss per term is 0\.0'
+    )
+    assert 1 <= len(re.findall(warning, result.stdout)) < 6  # not at every look
+
+
 def test_score_table_json_pairs_and_samples(trained, heads, tmp_path):
     out, samples = tmp_path / 'deep/scores.json', tmp_path / 'deep/samples.png'
     result = python(

@@ -1,0 +1,158 @@
+"""What goes wrong in a training: numbers that are not finite stop it, a collapse is warned of."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mmagic.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from .checkpoints import latest_checkpoint
+
+
+class NonFiniteError(ValueError):
+    """A loss or a weight that is not finite; the message says when, on what, and where to go on."""
+
+
+def check_losses(runner: Runner, steps: list[dict[str, float]]) -> None:
+    """Stop a training whose losses are not finite.
+
+    Args:
+        runner: The runner, in its newest step.
+        steps: The losses of the newest steps, in order.
+
+    Raises:
+        NonFiniteError: Names the step, the losses, the pictures of the batch and the last
+            checkpoint, which is from before.
+    """
+    for i, losses in enumerate(steps):
+        bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
+        if bad:
+            behind = len(steps) - 1 - i
+            raise NonFiniteError(
+                f'iteration {runner.iter + 1 - behind}: '
+                + ', '.join(f'{name} is {value}' for name, value in bad.items())
+                + f'. The batch: {_batch(runner, behind)}. {_advice(runner)}'
+            )
+
+
+def _batch(runner: Runner, behind: int) -> str:
+    """The pictures of a step, so many steps ago, of all ranks."""
+    loop: Any = runner.train_loop
+    if not hasattr(loop, 'images_seen'):
+        return 'not known to this training loop'
+    first = loop.images_seen - (behind + 1) * loop.batch_size
+    dataset = loop.dataloader.dataset
+    draws = loop.sampler.draws(first, loop.batch_size)
+    return ', '.join(dataset.get_data_info(draw.picture)['name'] for draw in draws)
+
+
+def _advice(runner: Runner) -> str:
+    last = latest_checkpoint(runner.work_dir)
+    start = (
+        f"Last good checkpoint: '{last}'; start a new run from it with load_from"
+        if last
+        else ('There is no checkpoint yet: start again')
+    )
+    return (
+        f'{start} and lower learning rates (optim_wrapper.generator.optimizer.lr, '
+        f'optim_wrapper.discriminator.optimizer.lr), a larger model.r1_loss.gamma, or without bf16'
+    )
+
+
+def check_weights(runner: Runner, state: Mapping[str, Any]) -> None:
+    """Stop before weights that are not finite are written.
+
+    Raises:
+        NonFiniteError: Names the weights and the last checkpoint, which is from before.
+    """
+    bad = [
+        name
+        for name, value in state.items()
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all()
+    ]
+    if bad:
+        raise NonFiniteError(
+            f'iteration {runner.iter + 1}: {len(bad)} of {len(state)} weights are not finite, '
+            f"among them '{bad[0]}', and are not written. {_advice(runner)}"
+        )
+
+
+@HOOKS.register_module()
+class CollapseWatchHook(Hook):
+    """Warn in the log when a training goes astray: once for each kind, until it is over.
+
+    - The discriminator saturates: its mean loss per term (ln 2 where it knows nothing) falls below
+      ``saturated``, so that the generator learns nothing any more.
+    - The LR error of the results, averaged over the log's window, is ``rise`` times its lowest.
+    - Coverage at a validation is less than half of its highest: results become alike.
+
+    Args:
+        interval: Iterations between two looks at the losses.
+        saturated: Mean discriminator loss per term that is warned of.
+        rise: Factor of the LR error that is warned of.
+
+    Raises:
+        ValueError: If the interval is not positive.
+    """
+
+    priority = 'LOW'  # after the losses are read
+
+    def __init__(self, interval: int = 100, saturated: float = 0.05, rise: float = 2.0) -> None:
+        if interval < 1:
+            raise ValueError(f'interval={interval} must be at least 1')
+        self.interval, self.saturated, self.rise = interval, saturated, rise
+        self.warned: set[str] = set()
+
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        loss = self._mean(runner, 'loss_d_real', 'loss_d_fake', 'loss_d_rec') / 8  # their weights
+        self._tell(
+            runner,
+            'saturation',
+            loss < self.saturated,
+            f'the discriminator saturates: its mean loss per term is {loss:.3f}, and '
+            f'0.693 would be a guess; lower its learning rate or raise model.r1_loss.gamma',
+        )
+        error = self._mean(runner, 'lr_error')
+        lowest = self._lowest(runner, 'lr_error', error)
+        self._tell(
+            runner,
+            'LR error',
+            error > self.rise * lowest,
+            f'the LR error rises: {error:.1f} grey levels, and it has been {lowest:.1f}',
+        )
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        for name, value in (metrics or {}).items():
+            if 'coverage' in name and math.isfinite(value):
+                highest = -self._lowest(runner, name, -value)
+                self._tell(
+                    runner,
+                    name,
+                    value < highest / 2,
+                    f'{name} falls: {value:.3f}, and it has been {highest:.3f}; results become '
+                    f'alike or leave the real ones',
+                )
+
+    def _mean(self, runner: Runner, *names: str) -> float:
+        scalars = runner.message_hub.log_scalars
+        window = runner.log_processor.window_size
+        found = [scalars[f'train/{n}'].mean(window) for n in names if f'train/{n}' in scalars]
+        return float(sum(found)) if len(found) == len(names) else math.nan
+
+    def _lowest(self, runner: Runner, name: str, value: float) -> float:
+        """The lowest so far, kept where a resume finds it."""
+        hub, key = runner.message_hub, f'lowest {name}'
+        lowest = min(value, hub.get_info(key, value)) if math.isfinite(value) else math.nan
+        if math.isfinite(lowest):
+            hub.update_info(key, lowest)
+        return lowest
+
+    def _tell(self, runner: Runner, kind: str, is_so: bool, text: str) -> None:
+        if is_so and kind not in self.warned:
+            runner.logger.warning(f'iteration {runner.iter + 1}: {text}')
+        (self.warned.add if is_so else self.warned.discard)(kind)

@@ -51,11 +51,9 @@ def _batch(runner: Runner, behind: int) -> str:
 
 def _advice(runner: Runner) -> str:
     last = latest_checkpoint(runner.work_dir)
-    start = (
-        f"Last good checkpoint: '{last}'; start a new run from it with load_from"
-        if last
-        else ('There is no checkpoint yet: start again')
-    )
+    start = 'There is no checkpoint yet: start again'
+    if last:
+        start = f"Last good checkpoint: '{last}'; start a new run from it with load_from"
     return (
         f'{start} and lower learning rates (optim_wrapper.generator.optimizer.lr, '
         f'optim_wrapper.discriminator.optimizer.lr), a larger model.r1_loss.gamma, or without bf16'

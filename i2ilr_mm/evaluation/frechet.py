@@ -84,17 +84,16 @@ def _centred(features: Tensor) -> Tensor:
 
 def _transport_of_few(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """tr (C1 C2)^(1/2), and x_i T x_i^T of every sample, by the SVD of X1 X2^T."""
-    few, many = (x1, x2) if len(x1) <= len(x2) else (x2, x1)
-    # With more samples than dimensions on the other side, a d x d root of C takes their place.
-    root = many if len(many) <= many.shape[1] else _root(many)
-    u, s, vt = torch.linalg.svd(few @ root.T, full_matrices=False)
-    of_few = (u * s) @ u.T
-    # T of the other side maps by root^T V U^T few, also where samples stand in a d x d root.
-    inner = _solve(root, many) if root is not many else None
-    v = vt.T if inner is None else inner @ vt.T
-    of_many = (v.square() * s).sum(1)
-    result = s.sum(), of_few.diagonal(), of_many
-    return result if few is x1 else (result[0], result[2], result[1])
+    if len(x1) > len(x2):
+        root_trace, of_second, of_first = _transport_of_few(x2, x1)
+        return root_trace, of_first, of_second
+    # More samples than dimensions on the other side give way to a d x d root A of C2, and come back
+    # by X2 A^+, whose columns are orthonormal.
+    many = len(x2) > x2.shape[1]
+    root = _root(x2) if many else x2
+    u, s, vt = torch.linalg.svd(x1 @ root.T, full_matrices=False)
+    v = _solve(root, x2) @ vt.T if many else vt.T
+    return s.sum(), (u.square() * s).sum(1), (v.square() * s).sum(1)
 
 
 def _root(x: Tensor) -> Tensor:

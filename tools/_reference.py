@@ -92,8 +92,13 @@ def discriminate(network: LRResidualDiscriminator, image: Tensor, residual_map: 
     return conv2d(network.to_logits, leaky_relu(conv2d(network.conv, leaky_relu(x))))
 
 
+def judged(model: I2ILR, pairs: list) -> list:
+    """The sets that the discriminator sees; the reconstructions are the last two."""
+    return pairs if model.judge_reconstructions else pairs[:2]
+
+
 def discriminator_loss(model: I2ILR, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """L_D over four (real, fake, LR target of the fake)."""
+    """L_D over (real, fake, LR target of the fake) each."""
     network = model.discriminator
     total = torch.zeros((), device=pairs[0][0].device)
     for real, fake, lr in pairs:
@@ -111,10 +116,11 @@ def generator_loss(model: I2ILR, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> 
     """L_G of the same sets; the discriminator is in eval mode, without power iterations."""
     total = torch.zeros((), device=pairs[0][0].device)
     for _, fake, lr in pairs:
-        logits = discriminate(model.discriminator, fake, residual(fake, lr, model.lr_method))
-        total = total + model.gan_loss(logits, True)
         if model.lr_loss is not None:
             total = total + model.lr_loss(fake, lr) / len(pairs)
+    for _, fake, lr in judged(model, pairs):
+        logits = discriminate(model.discriminator, fake, residual(fake, lr, model.lr_method))
+        total = total + model.gan_loss(logits, True)
     for real, reconstruction, _ in pairs[2:]:
         total = total + model.cycle_loss(reconstruction, real)
     return total
@@ -155,7 +161,7 @@ def reference_step(
     rec_a, rec_b = generate(model.generator, ab, lr_a), generate(model.generator, ba, lr_b)
     pairs = [(b, ab, lr_b), (a, ba, lr_a), (a, rec_a, lr_a), (b, rec_b, lr_b)]
 
-    loss_d = discriminator_loss(model, pairs)
+    loss_d = discriminator_loss(model, judged(model, pairs))
     wrappers['discriminator'].update_params(loss_d)
     loss_g = generator_loss(model, pairs)
     wrappers['generator'].update_params(loss_g)

@@ -107,7 +107,9 @@ class CollapseWatchHook(Hook):
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         if not self.every_n_train_iters(runner, self.interval):
             return
-        loss = self._mean(runner, 'loss_d_real', 'loss_d_fake', 'loss_d_rec') / 8  # their weights
+        fakes = [n for n in ('loss_d_fake', 'loss_d_rec') if self._logged(runner, n)]
+        # Every set of fakes comes with weight 2, and the reals with as much.
+        loss = self._mean(runner, 'loss_d_real', *fakes) / (4 * max(len(fakes), 1))
         self._tell(
             runner,
             'saturation',
@@ -137,10 +139,14 @@ class CollapseWatchHook(Hook):
                 )
 
     def _mean(self, runner: Runner, *names: str) -> float:
+        if not all(self._logged(runner, name) for name in names):
+            return math.nan
         scalars = runner.message_hub.log_scalars
         window = runner.log_processor.window_size
-        found = [scalars[f'train/{n}'].mean(window) for n in names if f'train/{n}' in scalars]
-        return float(sum(found)) if len(found) == len(names) else math.nan
+        return float(sum(scalars[f'train/{name}'].mean(window) for name in names))
+
+    def _logged(self, runner: Runner, name: str) -> bool:
+        return f'train/{name}' in runner.message_hub.log_scalars
 
     def _lowest(self, runner: Runner, name: str, value: float) -> float:
         """The lowest so far, kept where a resume finds it."""

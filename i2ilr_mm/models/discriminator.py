@@ -7,7 +7,7 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 
 from .generator import scale_steps
-from .layers import DiscriminatorBlock, SNConv2d, leaky_relu
+from .layers import DiscriminatorBlock, SNConv2d, init_weights, leaky_relu
 
 
 @MODELS.register_module()
@@ -23,9 +23,10 @@ class LRResidualDiscriminator(nn.Module):
         base_channels: Width at full size; None takes the published 2^14 / H.
         max_channels: Largest width.
         lr_channels: Channels of the residual.
+        init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
 
     Raises:
-        ValueError: If the sizes are not supported.
+        ValueError: If the sizes are not supported, or ``init`` is unknown.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LRResidualDiscriminator(nn.Module):
         base_channels: int | None = None,
         max_channels: int = 512,
         lr_channels: int = 3,
+        init: str = 'pytorch',
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
@@ -56,6 +58,7 @@ class LRResidualDiscriminator(nn.Module):
             width, size = wider, size // 2
         self.conv = SNConv2d(width, width, kernel_size=4, padding=0)
         self.to_logits = SNConv2d(width, 1, kernel_size=1)
+        init_weights(self, init)
 
     def forward(self, image: Tensor, residual: Tensor) -> Tensor:
         """Judge images.

@@ -10,7 +10,7 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import DecoderBlock, EncoderBlock, SNConv2d, leaky_relu, upsample
+from .layers import DecoderBlock, EncoderBlock, SNConv2d, init_weights, leaky_relu, upsample
 
 
 def scale_steps(img_size: int, lr_size: int) -> int:
@@ -44,11 +44,12 @@ class I2ILRGenerator(nn.Module):
         base_channels: Width at full size; it doubles with each halving.
         max_channels: Largest width.
         lr_channels: Channels of the LR target.
+        init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
         with_cp: Activation checkpointing: keep only what goes in and out of the blocks, and compute
             the rest once more in the backward pass, to save memory.
 
     Raises:
-        ValueError: If the sizes are not supported.
+        ValueError: If the sizes are not supported, or ``init`` is unknown.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class I2ILRGenerator(nn.Module):
         base_channels: int = 64,
         max_channels: int = 512,
         lr_channels: int = 3,
+        init: str = 'pytorch',
         with_cp: bool = False,
     ) -> None:
         super().__init__()
@@ -81,6 +83,7 @@ class I2ILRGenerator(nn.Module):
             DecoderBlock(i, o, upscale=True, lr_channels=lr_channels) for i, o in pairwise(up)
         )
         self.to_rgb = ToRGB(up[-1])
+        init_weights(self, init)
 
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         """Translate sources towards LR targets.

@@ -76,6 +76,8 @@ class I2ILR(BaseModel):
         cycle_loss: Config of the loss between a and a'.
         lr_loss: Config of the loss between down(fake) and its LR target; None leaves it out, as
             the published method does.
+        judge_reconstructions: Let D see the reconstructions a' and b' as fakes too, as published;
+            False leaves them to the cycle loss, and every real half is then counted once.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
         ema_decay: Decay of the moving average.
         ema_warmup: Let the decay grow as min(ema_decay, (1 + t) / (10 + t)) over the updates t, so
@@ -102,6 +104,7 @@ class I2ILR(BaseModel):
         r1_loss: dict | None = None,
         cycle_loss: dict | None = None,
         lr_loss: dict | None = None,
+        judge_reconstructions: bool = True,
         lr_method: str = 'box',
         ema_decay: float = 0.999,
         ema_warmup: bool = True,
@@ -122,6 +125,10 @@ class I2ILR(BaseModel):
         if not isinstance(compile, (bool, dict)):
             raise ValueError(
                 f'compile is {compile!r}; accepted are True, False and a dict of options'
+            )
+        if not isinstance(judge_reconstructions, bool):
+            raise ValueError(
+                f'judge_reconstructions is {judge_reconstructions!r}; accepted are True and False'
             )
         if accumulation < 1:
             raise ValueError(f'accumulation is {accumulation}; it counts parts, at least 1')
@@ -144,6 +151,7 @@ class I2ILR(BaseModel):
         self.lr_loss = None
         if lr_loss:
             self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
+        self.judge_reconstructions = judge_reconstructions
         self.ema_decay, self.ema_warmup = ema_decay, ema_warmup
         self.ema_updates = 0
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
@@ -324,7 +332,8 @@ class I2ILR(BaseModel):
 
         I2I-LR sums means over half batches and pairs both real halves with two fake sets each.
         A mean over the whole batch is half the sum over both halves, hence the factors: 4 for
-        reals (two halves, each twice), 2 for fakes and for reconstructions.
+        reals (two halves, each once per fake set), 2 for fakes and for reconstructions. Without
+        ``judge_reconstructions`` these are 2, 2 and none.
 
         Args:
             image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
@@ -336,27 +345,32 @@ class I2ILR(BaseModel):
         if self.r1_interval > 1:
             with self._autocast():
                 logits = self.discriminator(self._layout(image), torch.zeros_like(lr))
-            return _total(loss_d_real=4 * self.gan_loss(logits.to(image.dtype), True))
+            return _total(loss_d_real=self._terms * self.gan_loss(logits.to(image.dtype), True))
         image, logits = self._real_logits(image, lr)
         r1 = self._r1(image, logits)
-        return _total(loss_d_real=4 * self.gan_loss(logits, True), loss_r1=r1)
+        return _total(loss_d_real=self._terms * self.gan_loss(logits, True), loss_r1=r1)
+
+    @property
+    def _terms(self) -> int:
+        """Terms in the sums of L_D and L_G: one for every fake set of a half batch."""
+        return 4 if self.judge_reconstructions else 2
+
+    def _judged(self, *sets: Tensor) -> Tensor:
+        """Of (fakes, reconstructions), or of what belongs to them, the sets that D sees."""
+        return torch.cat(sets if self.judge_reconstructions else sets[:1])
 
     def fake_loss(
         self, lr: Tensor, fake: Tensor, reconstruction: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The half of L_D that sees the results of :meth:`translate_pairs`; as real_loss."""
-        fakes = torch.cat([fake, reconstruction]).detach()
-        fake_logits, reconstruction_logits = self._fake_logits(
-            fakes, torch.cat([swap_pairs(lr), lr])
-        ).chunk(2)
-        return _total(
-            loss_d_fake=2 * self.gan_loss(fake_logits, False),
-            loss_d_rec=2 * self.gan_loss(reconstruction_logits, False),
-        )
+        fakes = self._judged(fake, reconstruction).detach()
+        logits = self._fake_logits(fakes, self._judged(swap_pairs(lr), lr)).split(len(lr))
+        names = ('loss_d_fake', 'loss_d_rec')
+        return _total(**{k: 2 * self.gan_loss(v, False) for k, v in zip(names, logits)})
 
     def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
-        """R1 of both real halves, each counted twice."""
-        factor = 4.0
+        """R1 of both real halves, each counted once per fake set."""
+        factor = float(self._terms)
         if getattr(self.r1_loss, 'mode', 'standard') == 'reference':
             # The published penalty differentiates the mean over a half batch, not the whole one.
             factor *= 4.0
@@ -371,14 +385,15 @@ class I2ILR(BaseModel):
         self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_G of the four fake sets of I2I-LR, and its parts; factors as for L_D."""
-        fakes = torch.cat([fake, reconstruction])
-        targets = torch.cat([swap_pairs(lr), lr])
-        logits = self._fake_logits(fakes, targets)
+        logits = self._fake_logits(
+            self._judged(fake, reconstruction), self._judged(swap_pairs(lr), lr)
+        )
         parts = dict(
-            loss_g_gan=4 * self.gan_loss(logits, True),
+            loss_g_gan=self._terms * self.gan_loss(logits, True),
             loss_g_cycle=2 * self.cycle_loss(reconstruction, image),
         )
         if self.lr_loss is not None:
+            fakes, targets = torch.cat([fake, reconstruction]), torch.cat([swap_pairs(lr), lr])
             parts['loss_g_lr'] = self.lr_loss(fakes, targets)
         loss, log = _total(**parts)
         return loss, dict(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..lr import check_choice
 from .functional import DivideBySigma, PositionalNorm, conv2d
 
 SLOPE = 0.2
@@ -77,12 +78,16 @@ class SNConv2d(nn.Module):
         self.register_buffer('weight_v', F.normalize(torch.randn(columns), dim=0))
         if pool:
             self.register_buffer('shifts', pooling_matrix(kernel_size), persistent=False)
-        for _ in range(15):
-            self.power_iteration()
+        self.converge()
 
     weight_u: Tensor
     weight_v: Tensor
     shifts: Tensor
+
+    def converge(self) -> None:
+        """Estimate the singular vectors of a new weight, as PyTorch does."""
+        for _ in range(15):
+            self.power_iteration()
 
     @torch.no_grad()
     def power_iteration(self) -> None:
@@ -128,6 +133,30 @@ class SNConv2d(nn.Module):
         if self.bias is not None:
             conv.bias.copy_(self.bias)  # type: ignore[union-attr]
         return conv.requires_grad_(False)
+
+
+INITS = ('pytorch', 'kaiming')
+
+
+def init_weights(network: nn.Module, init: str) -> None:
+    """Draw the spectrally normalised weights of a new network.
+
+    As their scale cancels, it only sets how far a step of Adam turns them.
+
+    Args:
+        network: G or D.
+        init: 'pytorch' keeps the default weights that the published networks really train from;
+            'kaiming' draws the normal ones of He et al. 2015 (fan in) that were meant, 2.4 times as
+            large, so that every step counts for as much less.
+
+    Raises:
+        ValueError: If ``init`` is unknown.
+    """
+    check_choice('init', init, INITS)
+    for conv in network.modules():
+        if init == 'kaiming' and isinstance(conv, SNConv2d):
+            nn.init.kaiming_normal_(conv.weight_orig)
+            conv.converge()
 
 
 def power_iteration(module: nn.Module) -> None:

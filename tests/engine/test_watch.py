@@ -69,6 +69,13 @@ def test_saturation_is_told_once_until_it_is_over(runner):
     assert len(look(CollapseWatchHook(10, saturated=0.7), runner, **discriminator(0.6))) == 1
 
 
+def test_saturation_without_judged_reconstructions(runner):
+    hook = CollapseWatchHook(interval=10)
+    assert look(hook, runner, loss_d_real=2 * 0.06, loss_d_fake=2 * 0.06) == []
+    (line,) = look(hook, runner, loss_d_real=2 * 0.04, loss_d_fake=2 * 0.04)
+    assert '0.040' in line
+
+
 def test_a_rising_lr_error(runner):
     hook = CollapseWatchHook(interval=10)
     assert [look(hook, runner, lr_error=e) for e in (40.0, 5.0, 9.9)] == [[], [], []]

@@ -52,12 +52,15 @@ def difference(a: list, b: list) -> float:
     return (gap / sum(y.square().sum() for y in b)).sqrt().item()
 
 
+@pytest.mark.parametrize('judge', [True, False])
 @pytest.mark.parametrize('mode', ['standard', 'reference'])
-def test_losses_and_gradients_are_those_of_the_published_schedule(mode, monkeypatch):
+def test_losses_and_gradients_are_those_of_the_published_schedule(mode, judge, monkeypatch):
     """In float64, with the spectral norm frozen: the same mathematics, to rounding."""
     monkeypatch.setattr(SNConv2d, 'power_iteration', lambda self: None)
     model = build(
-        r1_loss=dict(type='R1Penalty', mode=mode), lr_loss=dict(type='LRConsistencyLoss')
+        r1_loss=dict(type='R1Penalty', mode=mode),
+        lr_loss=dict(type='LRConsistencyLoss'),
+        judge_reconstructions=judge,
     ).double()
     data = exact_batch()
     wrappers, seen = recorders(model)
@@ -315,6 +318,11 @@ def test_predictions():
         (dict(accumulation=0), 'accumulation is 0'),
         (dict(r1_loss=dict(type='R1Penalty', interval=0)), 'interval is 0'),
         (dict(r1_loss=dict(type='R1Penalty', interval=4.5)), 'interval is 4.5.*whole steps'),
+        (dict(judge_reconstructions=1), 'judge_reconstructions is 1.*True and False'),
+        (
+            dict(generator=dict(type='I2ILRGenerator', **SMALL, init='xavier')),
+            "init is 'xavier'; accepted are pytorch, kaiming",
+        ),
         (dict(channels_last='no'), "channels_last is 'no'.*True and False"),
         (dict(compile='no'), "compile is 'no'.*True, False"),
         (

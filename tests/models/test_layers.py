@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from i2ilr_mm.models import layers
+from i2ilr_mm.models.discriminator import LRResidualDiscriminator
+from i2ilr_mm.models.generator import I2ILRGenerator
 
 
 def test_sn_conv_equals_torch_spectral_norm():
@@ -128,6 +130,18 @@ def test_start_is_pytorchs_for_sn_convs_and_kaiming_for_spadain():
     assert conv.bias.count_nonzero() == 0
     spadain = layers.SPAdaIN(4096, 3)
     assert spadain.scale.weight.std().item() == pytest.approx(math.sqrt(2 / 3), rel=0.05)
+
+
+@pytest.mark.parametrize('network', [I2ILRGenerator, LRResidualDiscriminator])
+def test_kaiming_start_is_larger_and_normalised(network):
+    torch.manual_seed(0)
+    usual, kaiming = (network(32, 8, 64, 64, init=init) for init in ('pytorch', 'kaiming'))
+    for a, b in zip(usual.modules(), kaiming.modules()):
+        if isinstance(a, layers.SNConv2d) and a.weight_orig.numel() > 10000:
+            ratio = b.weight_orig.std() / a.weight_orig.std()
+            assert ratio.item() == pytest.approx(math.sqrt(6), rel=0.05)
+            largest = torch.linalg.matrix_norm(b.weight().flatten(1), 2)
+            assert largest.item() == pytest.approx(1.0, rel=0.1)
 
 
 def test_upsample_aligns_corners():

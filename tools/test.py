@@ -13,8 +13,9 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument(
         'checkpoint',
-        help='checkpoint to score (its EMA weights), or a baseline: untrained, copy-source, '
-        'upscale-target, project-source',
+        help='checkpoint to score (its EMA weights), a file of tools/publish_model.py, the model '
+        'that ships (embedded:heads64), or a baseline: untrained, copy-source, upscale-target, '
+        'project-source',
     )
     parser.add_argument(
         '--protocol',
@@ -36,7 +37,16 @@ def parse_args() -> argparse.Namespace:
         help='draw pairs from the best to the worst LR error, and the Frechet distance against the '
         'number of results',
     )
-    return parser.parse_args()
+    parser.add_argument(
+        '--beside',
+        metavar='CHECKPOINT',
+        help='one more column in the pictures of --samples and --plots: the results of this model '
+        'of the same config',
+    )
+    args = parser.parse_args()
+    if args.beside and not (args.samples or args.plots):
+        parser.error('--beside is shown in the pictures of --samples or --plots; give one of them')
+    return args
 
 
 def main(args: argparse.Namespace) -> None:
@@ -49,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, protocol)
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
-    score(cfg, args.checkpoint, args.out, args.samples, args.plots)
+    score(cfg, args.checkpoint, args.out, args.samples, args.plots, args.beside)
 
 
 if __name__ == '__main__':

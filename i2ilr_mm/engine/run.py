@@ -19,7 +19,7 @@ from ..evaluation.metrics import DistributionScores, LRConsistency
 from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
 from ..files import write_json
-from ..inference.model import load_state, read_checkpoint
+from ..inference.model import init_model, load_weights, read_weights
 from ..lr import GREY_LEVELS, down
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
@@ -141,16 +141,22 @@ def _config_errors() -> Iterator[None]:
 
 
 def score(
-    cfg: Config, checkpoint: str, out: str | None, samples: str | None, plots: str | None = None
+    cfg: Config,
+    checkpoint: str,
+    out: str | None,
+    samples: str | None,
+    plots: str | None = None,
+    beside: str | None = None,
 ) -> None:
     """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
 
     Args:
         cfg: The config.
-        checkpoint: A checkpoint file, 'untrained' for the networks as initialised, or one of
-            :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
+        checkpoint: A checkpoint file, a published generator, 'untrained' for the networks as
+            initialised, or one of :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
         out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
         samples: PNG for a grid of pairs, or None.
+        beside: A second checkpoint, whose results the grids show in one more column; or None.
         plots: Folder for a grid sorted by LR error and for the Frechet distance against the number
             of results, or None.
 
@@ -159,11 +165,12 @@ def score(
         ValueError: If the checkpoint does not fit the config.
     """
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
-    state = None if without_file else read_checkpoint(checkpoint)
+    weights = None if without_file else read_weights(checkpoint)
+    other = None if beside is None else init_model(cfg, beside)
     runner = build_runner(cfg)
     model = unwrap(runner.model)
-    if state is not None:
-        load_state(model, state, checkpoint)
+    if weights is not None:
+        load_weights(model, *weights, checkpoint)
     if checkpoint in BASELINES:
         model.generator_ema = Baseline(checkpoint, model.lr_method)
     with _config_errors():
@@ -175,10 +182,11 @@ def score(
         _report(runner.cfg, metrics, dataset, checkpoint, out)
         if samples:
             count = min(8, len(dataset))
-            draw_samples(model, dataset, [i * len(dataset) // count for i in range(count)], samples)
+            indices = [i * len(dataset) // count for i in range(count)]
+            draw_samples(model, dataset, indices, samples, other)
             print(f'samples: {samples}')
         if plots:
-            _draw_plots(model, metrics, dataset, plots)
+            _draw_plots(model, metrics, dataset, plots, other)
     del runner, model
     leave_group()
 
@@ -224,34 +232,44 @@ def _protocol(cfg: Config, dataset: PairedPool) -> dict:
     )
 
 
-def draw_samples(model: I2ILR, dataset: PairedPool, indices: list[int], path: str) -> None:
-    """Draw pairs of a dataset: source, LR target, result, the result shrunk, its error."""
+def draw_samples(
+    model: I2ILR, dataset: PairedPool, indices: list[int], path: str, other: I2ILR | None = None
+) -> None:
+    """Draw pairs of a dataset: source, LR target, result, the result shrunk, its error.
+
+    A last column shows the results of the ``other`` model.
+    """
     source, lr = load_pairs(model, dataset, indices)
     result = model.predict(source, lr)
     shrunk = down(result, lr.shape[-1], model.lr_method)
     error = (shrunk - lr).abs()
+    columns = {
+        'source': source,
+        'LR target': lr,
+        'result': result,
+        'result downscaled': shrunk,
+        'LR error x 8': error * 8 - 1,
+    }
+    if other is not None:
+        columns['beside it'] = other.to(source.device).predict(source, lr)
     grid = sample_grid(
-        {
-            'source': source,
-            'LR target': lr,
-            'result': result,
-            'result downscaled': shrunk,
-            'LR error x 8': error * 8 - 1,
-        },
+        columns,
         notes=[f'{e:.1f} levels' for e in (error.mean(dim=(1, 2, 3)) * GREY_LEVELS).tolist()],
     )
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     grid.save(path)
 
 
-def _draw_plots(model: I2ILR, metrics: list, dataset: PairedPool, folder: str) -> None:
+def _draw_plots(
+    model: I2ILR, metrics: list, dataset: PairedPool, folder: str, other: I2ILR | None = None
+) -> None:
     """Draw what the metrics of a scoring allow; say what was drawn."""
     drawn = []
     for metric in metrics:
         if isinstance(metric, LRConsistency):
             order = sorted(metric.errors, key=metric.errors.__getitem__)
             drawn.append(os.path.join(folder, 'best_to_worst.png'))
-            draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1])
+            draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1], other)
     sets = [
         (metric.network.frechet, torch.stack(list(metric.results.values())), metric.real_features)
         for metric in metrics

@@ -8,10 +8,12 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
+from torch import nn
 
 from ..compat import load_weights_only
 from ..config import load_config
 from ..models.i2ilr import I2ILR
+from .release import read_release, release_path
 
 
 def init_model(
@@ -28,7 +30,9 @@ def init_model(
 
     Args:
         config: A config file, or a loaded config.
-        checkpoint: A checkpoint of this project; None leaves the weights as initialised.
+        checkpoint: A checkpoint of this project, a generator that tools/publish_model.py wrote
+            (only ``generator`` and ``generator_ema`` have its weights then), or 'embedded:heads64',
+            the one that ships with the package; None leaves the weights as initialised.
         device: Where to put the model.
         cfg_options: Options over the config's, dotted or plain, as for ``--cfg-options``.
 
@@ -42,9 +46,44 @@ def init_model(
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
         path = os.fspath(checkpoint)
-        load_state(model, read_checkpoint(path), path)
+        load_weights(model, *read_weights(path), path)
     model.cfg = cfg
     return model.to(device).eval()
+
+
+def read_weights(checkpoint: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a checkpoint, or a published generator.
+
+    Returns:
+        The state dict, and what a published generator says of itself ({} for a checkpoint).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read or is not ours.
+    """
+    release = release_path(checkpoint)
+    return read_release(release) if release else (read_checkpoint(checkpoint), {})
+
+
+def load_weights(model: I2ILR, state: dict[str, Any], facts: dict[str, Any], path: str) -> None:
+    """Load what :func:`read_weights` gave; a published generator takes the place of both.
+
+    Raises:
+        ValueError: If it does not fit the model.
+    """
+    if not facts:
+        load_state(model, state, path)
+        return
+    for name in ('img_size', 'lr_size', 'lr_method'):
+        own = getattr(model if name == 'lr_method' else model.generator_ema, name)
+        if facts[name] != own:
+            raise ValueError(
+                f"'{path}' was trained with {name}={facts[name]}, and this config has {own}"
+            )
+    network = model.generator_ema.deploy()
+    check_state(network, state, path)
+    network.load_state_dict(state)
+    model.generator = model.generator_ema = network
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -77,7 +116,7 @@ def load_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
     load_state_dict(model, state, strict=True)  # MMEngine's: it looks inside wrappers
 
 
-def check_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
+def check_state(model: nn.Module, state: dict[str, Any], path: str) -> None:
     """Compare names and shapes of a state dict with the model's.
 
     Raises:

@@ -14,7 +14,7 @@ import golden
 import pytest
 import torch
 from conftest import ROOT, TINY, call, free_port
-from PIL import Image
+from PIL import Image, ImageChops
 
 CONFIG = 'configs/i2ilr_heads64.py'
 QUICK = [
@@ -62,6 +62,7 @@ def trained(heads, tmp_path_factory) -> Path:
         'benchmark.py',
         'compare_scores.py',
         'plot_training.py',
+        'publish_model.py',
         'train_probes.py',
         'convert_reference_checkpoint.py',
     ],
@@ -464,6 +465,27 @@ def test_a_baseline_has_no_lr_error(heads, tmp_path):
     python('test.py', CONFIG, 'project-source', '--work-dir', tmp_path, *options(heads))
     found = json.loads((tmp_path / 'metrics.json').read_text())
     assert found['scores']['lr_mae']['value'] < 1 and found['weights'] == 'none'
+
+
+def test_publishing_and_comparing(trained, heads, tmp_path):
+    """The published generator has its checkpoint's scores, and stands beside another's results."""
+    out, checkpoint = tmp_path / 'mine.safetensors', trained / 'iter_4.pth'
+    result = python('publish_model.py', CONFIG, checkpoint, out, *options(heads))
+    assert f'wrote {out}' in result.stdout
+    found, pictures = [], []
+    for scored, beside in ((checkpoint, out), (out, checkpoint)):
+        samples = ['--samples', tmp_path / 'samples.png', '--beside', beside]
+        command = ['test.py', CONFIG, scored, '--work-dir', tmp_path, *samples]
+        python(*command, *options(heads))
+        found.append(json.loads((tmp_path / 'metrics.json').read_text())['scores'])
+        pictures.append(Image.open(tmp_path / 'samples.png').convert('RGB'))
+    assert found[0]['lr_mae']['value'] == pytest.approx(found[1]['lr_mae']['value'], rel=1e-3)
+    assert pictures[0].width == 4 + 6 * 132 + 90
+    result, other = ((4 + i * 132, 22, 132 * (i + 1), pictures[0].height) for i in (2, 5))
+    gap = ImageChops.difference(pictures[0].crop(result), pictures[0].crop(other))
+    assert max(high for _, high in gap.getextrema()) <= 1  # the same weights
+    refused = python('test.py', CONFIG, out, '--beside', out, check=False)
+    assert refused.returncode == 2 and '--samples or --plots' in refused.stdout
 
 
 def test_plots(trained, heads, tmp_path):

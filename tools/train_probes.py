@@ -13,6 +13,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--data-root', default='embedded:heads64', help='default: embedded:heads64')
     parser.add_argument('--epochs', type=int, default=40, help='passes over the heads, default 40')
+    parser.add_argument(
+        '--lr-size',
+        type=int,
+        metavar='N',
+        help='train on heads shrunk to N x N instead, to see what an LR target shows',
+    )
     parser.add_argument('--out', required=True, metavar='FILE.safetensors')
     return parser.parse_args()
 
@@ -20,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.evaluation.train_probes import train_probes
 
-    print(train_probes(args.data_root, args.epochs, args.out))
+    print(train_probes(args.data_root, args.epochs, args.out, lr_size=args.lr_size))
 
 
 if __name__ == '__main__':

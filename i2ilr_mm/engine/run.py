@@ -2,8 +2,9 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import torch
 from mmengine.config import Config
@@ -166,7 +167,7 @@ def score(
     """
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)
-    other = None if beside is None else init_model(cfg, beside)
+    others = {os.path.basename(beside): init_model(cfg, beside)} if beside else {}
     runner = build_runner(cfg)
     model = unwrap(runner.model)
     if weights is not None:
@@ -183,10 +184,10 @@ def score(
         if samples:
             count = min(8, len(dataset))
             indices = [i * len(dataset) // count for i in range(count)]
-            draw_samples(model, dataset, indices, samples, other)
+            draw_samples(model, dataset, indices, samples, others)
             print(f'samples: {samples}')
         if plots:
-            _draw_plots(model, metrics, dataset, plots, other)
+            _draw_plots(model, metrics, dataset, plots, others)
     del runner, model
     leave_group()
 
@@ -233,11 +234,15 @@ def _protocol(cfg: Config, dataset: PairedPool) -> dict:
 
 
 def draw_samples(
-    model: I2ILR, dataset: PairedPool, indices: list[int], path: str, other: I2ILR | None = None
+    model: I2ILR,
+    dataset: PairedPool,
+    indices: list[int],
+    path: str,
+    others: Mapping[str, I2ILR] = MappingProxyType({}),
 ) -> None:
     """Draw pairs of a dataset: source, LR target, result, the result shrunk, its error.
 
-    A last column shows the results of the ``other`` model.
+    Further columns show the results of ``others``, under their names.
     """
     source, lr = load_pairs(model, dataset, indices)
     result = model.predict(source, lr)
@@ -250,8 +255,8 @@ def draw_samples(
         'result downscaled': shrunk,
         'LR error x 8': error * 8 - 1,
     }
-    if other is not None:
-        columns['beside it'] = other.to(source.device).predict(source, lr)
+    for name, other in others.items():
+        columns[name[:20]] = other.to(source.device).predict(source, lr)
     grid = sample_grid(
         columns,
         notes=[f'{e:.1f} levels' for e in (error.mean(dim=(1, 2, 3)) * GREY_LEVELS).tolist()],
@@ -261,7 +266,7 @@ def draw_samples(
 
 
 def _draw_plots(
-    model: I2ILR, metrics: list, dataset: PairedPool, folder: str, other: I2ILR | None = None
+    model: I2ILR, metrics: list, dataset: PairedPool, folder: str, others: Mapping[str, I2ILR]
 ) -> None:
     """Draw what the metrics of a scoring allow; say what was drawn."""
     drawn = []
@@ -269,7 +274,7 @@ def _draw_plots(
         if isinstance(metric, LRConsistency):
             order = sorted(metric.errors, key=metric.errors.__getitem__)
             drawn.append(os.path.join(folder, 'best_to_worst.png'))
-            draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1], other)
+            draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1], others)
     sets = [
         (metric.network.frechet, torch.stack(list(metric.results.values())), metric.real_features)
         for metric in metrics

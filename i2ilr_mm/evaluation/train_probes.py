@@ -10,6 +10,7 @@ from torch import Tensor
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import ImagePool
 from ..files import replacing
+from ..lr import down, up
 from .probes import (
     ATTRIBUTES,
     BACKGROUNDS,
@@ -25,7 +26,9 @@ SHIFT = 4
 """Pixels by which training heads are moved at most."""
 
 
-def train_probes(data_root: str, epochs: int, out: str, batch_size: int = 32) -> str:
+def train_probes(
+    data_root: str, epochs: int, out: str, batch_size: int = 32, lr_size: int | None = None
+) -> str:
     """Train probes on the training heads of a root, write them, try them on its test heads.
 
     Heads are flipped (which turns left into right) and moved by some pixels. Every attribute's
@@ -36,6 +39,8 @@ def train_probes(data_root: str, epochs: int, out: str, batch_size: int = 32) ->
         epochs: Passes over the training heads.
         out: File to write, in safetensors format; must not exist.
         batch_size: Heads per step.
+        lr_size: Let the probes see heads shrunk to this side and enlarged again, to learn what an
+            LR target shows; None lets them see heads as they are.
 
     Returns:
         A table of the accuracies on the test heads.
@@ -68,14 +73,14 @@ def train_probes(data_root: str, epochs: int, out: str, batch_size: int = 32) ->
             wanted = {name: values[rows] for name, values in labels.items()}
             pose = wanted['pose']
             wanted['pose'] = torch.where(flipped & (pose >= 0), 1 - pose, pose)
-            loss = _loss(probes(batch), wanted, weights)
+            loss = _loss(probes(_seen(batch, lr_size)), wanted, weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
     with replacing(out) as partial:
         save_file(probes.state_dict(), partial)
-    return _accuracies(probes.eval(), *load_heads(data_root, 'test'))
+    return _accuracies(probes.eval(), *load_heads(data_root, 'test'), lr_size)
 
 
 def load_heads(data_root: str, split: str) -> tuple[Tensor, list[dict]]:
@@ -118,6 +123,11 @@ def _augmented(images: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(flipped[:, None, None, None], batch.flip(-1), batch), flipped
 
 
+def _seen(images: Tensor, lr_size: int | None) -> Tensor:
+    """Heads (B, 3, 64, 64) in 0..255 as the probes see them."""
+    return images if lr_size is None else up(down(images.float(), lr_size), PROBE_SIZE)
+
+
 def _loss(logits: dict, labels: dict, weights: dict) -> Tensor:
     losses = [
         F.cross_entropy(logits[k], labels[k], weights[k], ignore_index=-1, label_smoothing=0.05)
@@ -128,9 +138,9 @@ def _loss(logits: dict, labels: dict, weights: dict) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracies(probes: HeadProbes, images: Tensor, truth: list[dict]) -> str:
+def _accuracies(probes: HeadProbes, images: Tensor, truth: list[dict], lr_size: int | None) -> str:
     labels = probes.labels(truth, images)
-    found = [probes.read(chunk) for chunk in images.split(100)]
+    found = [probes.read(_seen(chunk, lr_size)) for chunk in images.split(100)]
     rows = [('attribute', 'right', 'heads', 'classes')]
     for name, attribute in ATTRIBUTES.items():
         known = labels[name] >= 0

@@ -39,8 +39,10 @@ class TransferTruth(PairScores):
     For rendered heads, whose attributes are known. Probes that were trained on real heads alone
     read the attributes off the results; only pairs whose source and target differ in an attribute
     count for it. Beside each share stand those of the probe on the real picture to be followed
-    (``.ceiling``), on the source as it is (``.copy_source``) and on the enlarged LR target
-    (``.upscale_target``).
+    (``.ceiling``), on the source as it is (``.copy_source``), on the enlarged LR target
+    (``.upscale_target``), and the share that the same results would have if the picture to be
+    followed had been exchanged for any other (``.chance``): that of all results whose other picture
+    is of the same class. What lies above it was taken from the picture.
 
     Args:
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; None takes the
@@ -96,18 +98,21 @@ class TransferTruth(PairScores):
         scores = []
         for column, (name, attribute) in enumerate(ATTRIBUTES.items()):
             of_source, of_target = labels[source, column], labels[target, column]
-            differ = (of_source >= 0) & (of_target >= 0) & (of_source != of_target)
-            followed = target if attribute.follows == 'target' else source
-            wanted = labels[followed, column]
+            known = (of_source >= 0) & (of_target >= 0)
+            differ = known & (of_source != of_target)
+            pictures = (target, source) if attribute.follows == 'target' else (source, target)
+            wanted, other = (labels[picture, column] for picture in pictures)
             kept = [group for group, keep in zip(groups, differ) if keep]
-            for role, read in (
-                ('', results),
-                ('.ceiling', real[followed]),
-                ('.copy_source', real[source]),
-                ('.upscale_target', enlarged[target]),
+            frequency = _frequency(other[known], results[known, column], len(attribute.classes))
+            for role, hits in (
+                ('', results[:, column] == wanted),
+                ('.chance', frequency[other, wanted]),
+                ('.ceiling', real[pictures[0], column] == wanted),
+                ('.copy_source', real[source, column] == wanted),
+                ('.upscale_target', enlarged[target, column] == wanted),
             ):
-                hits = (read[:, column] == wanted)[differ]
-                scores.append(self._share(f'transfer_{name}{role}', hits, kept, attribute.follows))
+                shown = f'transfer_{name}{role}'
+                scores.append(self._share(shown, hits[differ], kept, attribute.follows))
         return scores
 
     def _share(self, name: str, hits: Tensor, groups: list, follows: str) -> Score:
@@ -139,6 +144,13 @@ class TransferTruth(PairScores):
             lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method or 'box')
             enlarged.append(self._read(to_uint8(up(lr, images.shape[-1], 'bicubic'))))
         return torch.cat(labels), torch.cat(real), torch.cat(enlarged)
+
+
+def _frequency(given: Tensor, read: Tensor, classes: int) -> Tensor:
+    """Share of each class that was read (columns) among the samples of each given class (rows)."""
+    counts = torch.zeros(classes, classes)
+    counts.index_put_((given, read), torch.ones(len(read)), accumulate=True)
+    return counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def name_in_root(path: str, root: str) -> str:

@@ -80,6 +80,39 @@ def test_what_follows_the_target_and_what_the_source(dataset, pictures):
         assert copied[f'transfer_{name}'] > 0.85 and swapped[f'transfer_{name}'] < 0.15
 
 
+def test_chance_is_what_another_picture_would_have_given(dataset, pictures):
+    """Counted out pair by pair, for results half of which show the source and half the target."""
+
+    def mixed(source, target):
+        return [s if i % 2 else t for i, (s, t) in enumerate(zip(source, target))]
+
+    made = results(dataset, pictures, mixed)
+    metric = TransferTruth()
+    values = scored(metric, dataset, made)
+    beside = {score.name: score.value for score in metric.report}
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    index = {picture['name']: i for i, picture in enumerate(dataset.pictures)}
+    truth = read_attributes(dataset.resolved_root)
+    probes, _ = load_probes()
+    labels = probes.labels([truth[f'test/{p["name"]}'] for p in dataset.pictures], pictures)
+    with torch.no_grad():
+        found = probes.read(torch.stack([sample['fake_img'] for sample in made]))
+    for name, attribute in ATTRIBUTES.items():
+        source, target = (
+            [int(labels[name][index[info[key]]]) for info in infos]
+            for key in ('name', 'target_name')
+        )
+        of = list(zip(*(source, target) if attribute.follows == 'source' else (target, source)))
+        pairs = [i for i, two in enumerate(of) if min(two) >= 0]
+        shares = []
+        for i in pairs:
+            if of[i][0] != of[i][1]:
+                alike = [j for j in pairs if of[j][1] == of[i][1]]
+                shares.append(np.mean([int(found[name][j]) == of[i][0] for j in alike]))
+        assert beside[f'transfer_{name}.chance'] == pytest.approx(np.mean(shares), abs=1e-6), name
+        assert values[f'transfer_{name}'] > beside[f'transfer_{name}.chance'] + 0.05, name
+
+
 def test_only_pairs_that_differ_count(dataset, pictures):
     metric = TransferTruth()
     scored(metric, dataset, results(dataset, pictures, lambda s, t: s))

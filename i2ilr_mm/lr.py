@@ -4,6 +4,7 @@ Images are float tensors (B, C, H, W) in [-1, 1]; LR images are (B, C, s, s) in 
 any multiples of s. One grey level of an 8-bit picture is 1 / 127.5 in these units.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -75,7 +76,7 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
     )
 
 
-def up(lr: Tensor, size: int | tuple[int, int], method: str = 'nearest') -> Tensor:
+def up(lr: Tensor, size: int | Sequence[int], method: str = 'nearest') -> Tensor:
     """Enlarge LR pictures to ``size``, pixel centres aligned.
 
     Args:
@@ -89,7 +90,7 @@ def up(lr: Tensor, size: int | tuple[int, int], method: str = 'nearest') -> Tens
     Raises:
         ValueError: If ``size`` is no multiple of s or the method is unknown.
     """
-    size = (size, size) if isinstance(size, int) else size
+    size = (size, size) if isinstance(size, int) else (size[0], size[1])
     check_multiple(*size, lr.shape[-1])
     check_choice('method', method, UP_METHODS)
     if method == 'nearest':
@@ -162,3 +163,49 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     rows = _right_inverse(height, lr_size, method, up_method).to(image.device)
     columns = _right_inverse(width, lr_size, method, up_method).to(image.device)
     return image + (rows @ difference.double() @ columns.T).to(image.dtype)
+
+
+def match(
+    image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'bilinear', rounds: int = 20
+) -> Tensor:
+    """The 8-bit picture near ``image`` whose LR picture is the target's as nearly as 8 bits allow.
+
+    Rounds of :func:`project` and clipping, until nothing is left to correct. With 'box', cells that
+    are near black or white, which clipping would only bring there slowly, are then moved as a whole
+    by just what it takes.
+
+    Args:
+        image: (B, C, H, W) in [-1, 1], H and W multiples of s.
+        lr: (B, C, s, s); what lies outside [-1, 1] cannot be met.
+        method: The operator that made ``lr``, see :func:`down`.
+        up_method: Shape of the correction; 'bilinear' leaves no blocks, 'nearest' can.
+        rounds: How often at most.
+
+    Returns:
+        (B, C, H, W) uint8.
+
+    Raises:
+        ValueError: If the sizes do not fit, a method is unknown or ``rounds`` is below 1.
+    """
+    if rounds < 1:
+        raise ValueError(f'rounds is {rounds}; at least 1 is needed')
+    image = image.clamp(-1, 1)
+    for _ in range(rounds):
+        image = project(image, lr, method, up_method).clamp(-1, 1)
+        left = (down(image, lr.shape[-1], method) - lr).abs() * GREY_LEVELS
+        if left.max() < 0.1:
+            break
+    if method == 'box':
+        image = _moved_cells(image, lr)
+    return to_uint8(image)
+
+
+def _moved_cells(image: Tensor, lr: Tensor, steps: int = 20) -> Tensor:
+    """Add to every cell what makes its mean, after clipping, the target's; by bisection."""
+    low, high = torch.full_like(lr, -2.0), torch.full_like(lr, 2.0)
+    size = image.shape[-2:]
+    for _ in range(steps):
+        middle = (low + high) / 2
+        mean = down((image + up(middle, size)).clamp(-1, 1), lr.shape[-1])
+        low, high = torch.where(mean < lr, middle, low), torch.where(mean < lr, high, middle)
+    return (image + up((low + high) / 2, size)).clamp(-1, 1)

@@ -101,3 +101,49 @@ def test_uint8_round_trip():
     values = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(ops.to_uint8(ops.from_uint8(values)), values)
     assert ops.to_uint8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def hard_case(size: int = 64, lr_size: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noisy pictures, and targets among whose cells many are black or white."""
+    x = (image(4, 3, size, size) * 1.5).clamp(-1, 1)
+    lr = (ops.up(image(4, 3, lr_size // 2, lr_size // 2), lr_size) * 2).clamp(-1, 1)
+    return x, lr
+
+
+@pytest.mark.parametrize('size, lr_size', [(64, 8), (16, 8), (256, 8)])
+@pytest.mark.parametrize('up_method', ops.UP_METHODS)
+def test_matched_pictures_meet_their_targets_as_8_bit_files(size, lr_size, up_method):
+    x, lr = hard_case(size, lr_size)
+    picture = ops.match(x, lr, up_method=up_method)
+    assert picture.dtype == torch.uint8
+    error = (ops.down(ops.from_uint8(picture), lr_size) - lr).abs() * 127.5
+    assert error.max() < 0.5
+
+
+def test_matching_by_bicubic_shrinking_too():
+    x = ops.down(image(4, 3, 8, 8).repeat_interleave(8, -1).repeat_interleave(8, -2), 64) * 0.5
+    lr = ops.down(x.flip(0), 8, 'bicubic')
+    picture = ops.match(x, lr, 'bicubic')
+    assert (ops.down(ops.from_uint8(picture), 8, 'bicubic') - lr).abs().max() * 127.5 < 1
+
+
+def test_smooth_matching_leaves_no_blocks():
+    """Steps between cells are not larger than within them, as they are with 'nearest'."""
+    x, lr = torch.zeros(1, 3, 64, 64), image(1, 3, 8, 8) * 0.2
+
+    def blockiness(up_method: str) -> float:
+        picture = ops.from_uint8(ops.match(x, lr, up_method=up_method))
+        steps = picture.diff(dim=-1).abs()
+        return (steps[..., 7::8].mean() / steps.mean()).item()
+
+    assert blockiness('nearest') == pytest.approx(63 / 7)  # nothing happens within the cells
+    assert blockiness('bilinear') < 1.5
+
+
+def test_targets_beyond_black_and_white_are_met_as_nearly_as_can_be():
+    x, lr = image(1, 3, 64, 64), torch.zeros(1, 3, 8, 8)
+    lr[0, 0, 2, 3] = 1.5
+    picture = ops.match(x, lr)
+    assert (picture[0, 0, 16:24, 24:32] == 255).all()
+    with pytest.raises(ValueError, match='rounds is 0'):
+        ops.match(x, lr, rounds=0)

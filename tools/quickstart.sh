@@ -47,17 +47,19 @@ if [ -f "$BEFORE" ]; then echo "scores: $BEFORE is there, skipped"; else score u
 if [ -f "$WORK/samples.png" ] && [ "$AFTER" -nt "$CHECKPOINT" ]; then
     echo "scores: $AFTER is there, skipped"
 else
-    score "$CHECKPOINT" "$AFTER" --samples "$WORK/samples.png"
+    score "$CHECKPOINT" "$AFTER" --samples "$WORK/samples.png" --beside embedded:heads64
 fi
 
 echo
 python tools/compare_scores.py untrained="$BEFORE" "trained=$AFTER"
 cat <<END
 
-Look at $WORK/samples.png: source | LR target | result | result downscaled | its error.
+Look at $WORK/samples.png: source | LR target | result | result downscaled | its error,
+and last what the model that ships with the project, embedded:heads64, makes of the same pairs.
 (The heads are renderings, not photographs.)
 
 What to try next:
+  its scores        python tools/test.py $CONFIG embedded:heads64
   train longer      ITERS=8000 bash tools/quickstart.sh
   your own folder   python tools/train.py $CONFIG --work-dir work_dirs/mine --cfg-options data_root=my/folder
   the full model    configs/i2ilr_celebahq.py, configs/i2ilr_afhq.py; see README.md

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 EMBEDDED = 'embedded:'
@@ -104,8 +104,7 @@ def read_bytes(path: str) -> bytes:
 def read_picture(path: str) -> np.ndarray:
     """Decode a picture to RGB, whatever it is stored as.
 
-    Greyscale, palette, CMYK and 16-bit pictures are converted, transparency is laid over white, and
-    the EXIF orientation is applied. Of an animation the first frame is read.
+    Of an animation the first frame is read; for the rest see :func:`to_rgb`.
 
     Args:
         path: A file, or 'archive.zip::member'.
@@ -118,15 +117,46 @@ def read_picture(path: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(read_bytes(path))) as image:
-            upright = ImageOps.exif_transpose(image)
-            upright.format = image.format  # which the transposition forgets
-            return np.array(_to_rgb(upright))
+            return np.array(to_rgb(image))
     except UnidentifiedImageError as error:
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
     except PictureError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise PictureError(f"'{path}' cannot be decoded: {error}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright 8-bit sRGB picture of any picture.
+
+    Greyscale, palette, CMYK and 16-bit pictures are converted, a colour profile other than sRGB is
+    applied, transparency is laid over white, and the EXIF orientation is applied.
+
+    Raises:
+        OSError: If the pixels cannot be decoded.
+        ValueError: If they are neither 8-bit nor 16-bit integers.
+    """
+    upright = ImageOps.exif_transpose(image)
+    upright.format = image.format  # which the transposition forgets
+    return _to_rgb(_in_srgb(upright))
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The same colours in sRGB; a profile that is damaged or of another kind is passed over."""
+    profile = image.info.get('icc_profile')
+    if not profile or image.mode not in ('RGB', 'RGBA', 'CMYK', 'L'):
+        return image
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if 'sRGB' in ImageCms.getProfileDescription(own):
+            return image
+        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+        changed = ImageCms.profileToProfile(
+            image, own, ImageCms.createProfile('sRGB'), outputMode=mode
+        )
+    except ImageCms.PyCMSError:
+        return image
+    return changed or image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

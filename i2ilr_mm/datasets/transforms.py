@@ -34,6 +34,18 @@ class LoadPicture(BaseTransform):
         return f'{type(self).__name__}(key={self.key!r})'
 
 
+def fit_picture(picture: np.ndarray, img_size: int, fit: str) -> np.ndarray:
+    """Bring a (H, W, 3) uint8 picture to img_size x img_size, see :class:`ResizePicture`."""
+    image = Image.fromarray(picture)
+    side = min(image.size)
+    if fit == 'crop':
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    if image.size != (img_size, img_size):
+        image = image.resize((img_size, img_size), Image.Resampling.BILINEAR)
+    return np.array(image)
+
+
 @TRANSFORMS.register_module()
 class ResizePicture(BaseTransform):
     """Bring a picture to img_size x img_size (bilinear with antialiasing, as Pillow does it).
@@ -53,15 +65,8 @@ class ResizePicture(BaseTransform):
         self.img_size, self.key, self.fit = img_size, key, fit
 
     def transform(self, results: dict) -> dict:
-        image = Image.fromarray(results[self.key])
-        side = min(image.size)
-        if self.fit == 'crop':
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-        size = (self.img_size or results['img_size'],) * 2
-        if image.size != size:
-            image = image.resize(size, Image.Resampling.BILINEAR)
-        results[self.key] = np.array(image)
+        size = self.img_size or results['img_size']
+        results[self.key] = fit_picture(results[self.key], size, self.fit)
         return results
 
     def __repr__(self) -> str:

@@ -64,6 +64,7 @@ def trained(heads, tmp_path_factory) -> Path:
         'plot_training.py',
         'publish_model.py',
         'train_probes.py',
+        'translate.py',
         'convert_reference_checkpoint.py',
     ],
 )
@@ -486,6 +487,27 @@ def test_publishing_and_comparing(trained, heads, tmp_path):
     assert max(high for _, high in gap.getextrema()) <= 1  # the same weights
     refused = python('test.py', CONFIG, out, '--beside', out, check=False)
     assert refused.returncode == 2 and '--samples or --plots' in refused.stdout
+
+
+def test_translate(trained, heads, tmp_path):
+    (tmp_path / 'in').mkdir()
+    for i, path in enumerate(sorted((heads / 'val/male').glob('*.jpg'))[:2]):
+        shutil.copy(path, tmp_path / f'in/{i}.jpg')
+    target, out = next((heads / 'val/female').glob('*.jpg')), tmp_path / 'out'
+    sizes = [*options(heads), '--project', '--strength', '0.5', '--device', 'cpu']
+    command = ['translate.py', CONFIG, trained / 'iter_4.pth', '--source', tmp_path / 'in']
+    command += ['--target', target, '--out', out, '--grid', tmp_path / 'grid.png']
+    assert '2 of 2 pairs translated' in python(*command, *sizes).stdout
+    assert Image.open(tmp_path / 'grid.png').height == 22 + 2 * 132
+    written = Image.open(out / f'1__{target.stem}.png')
+    assert written.size == (32, 32) and written.info['i2ilr_mm:strength'] == '0.5'
+    assert float(written.info['i2ilr_mm:lr_worst']) < 0.5
+    (tmp_path / 'in/2.jpg').write_bytes(b'no picture')
+    again = python(*command, '--overwrite', *sizes, check=False)
+    assert again.returncode == 3 and '1 could not be' in again.stdout
+    assert again.stdout.count('passed over') == 1
+    missing = python('translate.py', CONFIG, trained / 'none.pth', *command[3:], check=False)
+    assert missing.returncode == 1 and 'Traceback' not in missing.stdout
 
 
 def test_plots(trained, heads, tmp_path):

@@ -196,11 +196,11 @@ def match(
         if left.max() < 0.1:
             break
     if method == 'box':
-        image = _moved_cells(image, lr)
+        image = move_cells(image, lr)
     return to_uint8(image)
 
 
-def _moved_cells(image: Tensor, lr: Tensor, steps: int = 20) -> Tensor:
+def move_cells(image: Tensor, lr: Tensor, steps: int = 20) -> Tensor:
     """Add to every cell what makes its mean, after clipping, the target's; by bisection."""
     low, high = torch.full_like(lr, -2.0), torch.full_like(lr, 2.0)
     size = image.shape[-2:]

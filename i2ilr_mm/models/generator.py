@@ -143,7 +143,7 @@ class I2ILRGenerator(nn.Module):
                 f'the generator got {source.dtype} and {lr.dtype}; it takes floats in [-1, 1]: use '
                 f'i2ilr_mm.lr.from_uint8'
             )
-        if len(source) != len(lr):
+        if source.shape[0] != lr.shape[0]:  # len() would fix the batch size of an export
             raise ValueError(
                 f'{len(source)} sources and {len(lr)} LR targets: one target per source is needed'
             )

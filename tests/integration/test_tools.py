@@ -61,6 +61,7 @@ def trained(heads, tmp_path_factory) -> Path:
         'test.py',
         'benchmark.py',
         'compare_scores.py',
+        'export.py',
         'plot_training.py',
         'publish_model.py',
         'train_probes.py',
@@ -508,6 +509,17 @@ def test_translate(trained, heads, tmp_path):
     assert again.stdout.count('passed over') == 1
     missing = python('translate.py', CONFIG, trained / 'none.pth', *command[3:], check=False)
     assert missing.returncode == 1 and 'Traceback' not in missing.stdout
+
+
+def test_export(trained, heads, tmp_path):
+    out = tmp_path / 'a.pt2'
+    command = ['export.py', CONFIG, trained / 'iter_4.pth', out, '--format', 'torch-export']
+    result = python(*command, '--project', *options(heads))
+    assert re.search(r'largest difference from PyTorch: \d\.\de[-+]\d+', result.stdout)
+    assert re.search(r'one picture: \d+\.\d ms exported', result.stdout)
+    assert out.stat().st_size > 10_000
+    again = python(*command, *options(heads), check=False)
+    assert again.returncode == 1 and 'exists; choose another name' in again.stdout
 
 
 def test_plots(trained, heads, tmp_path):

@@ -1,5 +1,6 @@
 """Translate pictures: any source, any LR target, and how well the result meets it."""
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -77,11 +78,16 @@ class Translation:
         name = os.fspath(path)
         if not name.lower().endswith('.png'):
             raise ValueError(f"'{name}' must end in .png, which keeps every pixel as it is")
-        text = PngInfo()
+        with replacing(name) as partial, open(partial, 'wb') as file:
+            file.write(self.png())
+
+    def png(self) -> bytes:
+        """The file that :meth:`save` writes."""
+        text, buffer = PngInfo(), io.BytesIO()
         for key, value in {**self.report(), **self.about}.items():
             text.add_text(f'i2ilr_mm:{key}', str(value))
-        with replacing(name) as partial:
-            self.image.save(partial, 'png', pnginfo=text)
+        self.image.save(buffer, 'png', pnginfo=text)
+        return buffer.getvalue()
 
 
 class Translator:

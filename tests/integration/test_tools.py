@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import golden
@@ -61,6 +62,7 @@ def trained(heads, tmp_path_factory) -> Path:
         'test.py',
         'benchmark.py',
         'compare_scores.py',
+        'demo.py',
         'export.py',
         'plot_training.py',
         'publish_model.py',
@@ -509,6 +511,26 @@ def test_translate(trained, heads, tmp_path):
     assert again.stdout.count('passed over') == 1
     missing = python('translate.py', CONFIG, trained / 'none.pth', *command[3:], check=False)
     assert missing.returncode == 1 and 'Traceback' not in missing.stdout
+
+
+def test_demo_serves_this_machine_alone(trained, heads, tmp_path):
+    command = [sys.executable, 'tools/demo.py', CONFIG, trained / 'iter_4.pth', '--port', '0']
+    command += ['--examples', heads, '--device', 'cpu', '--max-upload-mb', '2', *options(heads)]
+    process = subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if 'open http' in line)
+        address = re.search(r'http://127\.0\.0\.1:\d+/', line)[0]
+        with urllib.request.urlopen(address + 'api/model') as answer:
+            model = json.load(answer)
+        assert (model['img_size'], model['max_upload_mb']) == (32, 2)
+        with urllib.request.urlopen(address + 'api/examples/0') as answer:
+            assert answer.read() in [path.read_bytes() for path in heads.rglob('*.jpg')]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 def test_export(trained, heads, tmp_path):

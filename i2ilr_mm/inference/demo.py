@@ -1,0 +1,174 @@
+"""A web page to translate one picture at a time: drop a source, drop or paint an LR target."""
+
+import base64
+import io
+import json
+import threading
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..datasets.pictures import list_pictures, picture_path, read_bytes, resolve_root
+from ..lr import down, from_uint8, to_uint8
+from .translator import Translation, Translator
+
+PAGE = files('i2ilr_mm') / 'assets' / 'demo.html'
+EXAMPLES = 6
+
+
+def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.0) -> Any:
+    """The page as a Flask application.
+
+    Args:
+        translator: The model.
+        examples: Folder, zip or embedded set, from which some pictures are offered.
+        max_upload_mb: Largest request that is accepted, in megabytes.
+
+    Raises:
+        FileNotFoundError: If there are no such examples.
+        ImportError: If Flask is missing.
+    """
+    try:
+        import flask
+    except ImportError as error:
+        raise ImportError(
+            'the page needs packages that are not installed: '
+            'pip install -c requirements/constraints.txt -r requirements/demo.txt'
+        ) from error
+    root = resolve_root(examples)
+    names = list_pictures(root)
+    offered = [names[i * len(names) // EXAMPLES] for i in range(EXAMPLES)] if names else []
+    app = flask.Flask('i2ilr_mm')
+    app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
+    one_at_a_time = threading.Lock()
+
+    @app.get('/')
+    def page() -> Any:
+        return flask.Response(PAGE.read_bytes(), mimetype='text/html')
+
+    @app.get('/api/model')
+    def model() -> Any:
+        return dict(
+            img_size=translator.img_size,
+            lr_size=translator.lr_size,
+            examples=len(offered),
+            max_upload_mb=max_upload_mb,
+            checkpoint=translator.about['checkpoint'],
+        )
+
+    @app.get('/api/examples/<int:number>')
+    def example(number: int) -> Any:
+        if number >= len(offered):
+            flask.abort(404)
+        data = read_bytes(picture_path(root, offered[number]))
+        with Image.open(io.BytesIO(data)) as image:
+            return flask.Response(data, mimetype=Image.MIME[image.format or 'PNG'])
+
+    @app.post('/api/target')
+    def target() -> Any:
+        lr = translator.target(_uploaded(flask.request.files.get('picture'), 'the target'))
+        return dict(grid=_colours(to_uint8(lr)))
+
+    @app.post('/api/translate')
+    def translate() -> Any:
+        form = flask.request.form
+        source = translator.source(_uploaded(flask.request.files.get('source'), 'the source'))[None]
+        lr = translator.target(_painted(form.get('grid', ''), translator.lr_size))[None]
+        strength = _number(form.get('strength', '1'))
+        mask = json.loads(form['mask']) if form.get('mask') else None
+        lr = translator.dial(source, lr, strength, mask)
+        with one_at_a_time:
+            (result,) = translator.batch(source, lr, form.get('project') == '1')
+        return _answer(result, translator)
+
+    @app.errorhandler(ValueError)
+    def refused(error: ValueError) -> Any:
+        return dict(error=str(error)), 400
+
+    @app.errorhandler(413)
+    def too_large(error: Any) -> Any:
+        return dict(error=f'the upload is larger than the {max_upload_mb:g} MB allowed here'), 413
+
+    return app
+
+
+def _uploaded(file: Any, what: str) -> Image.Image:
+    """The picture in an uploaded file.
+
+    Raises:
+        ValueError: If there is none, or Pillow cannot read it.
+    """
+    if file is None:
+        raise ValueError(f'{what} is missing')
+    try:
+        image = Image.open(io.BytesIO(file.read()))
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{what} '{file.filename}' is no picture that can be read") from error
+    return image
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"strength is '{text}'; it is a number from 0 to 1") from None
+
+
+def _painted(text: str, lr_size: int) -> np.ndarray:
+    """(s, s, 3) uint8 of rows of colours such as '#a0b1c2', as JSON.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        rows = [[bytes.fromhex(cell.removeprefix('#')) for cell in row] for row in json.loads(text)]
+        grid = np.array([[list(cell) for cell in row] for row in rows], dtype=np.uint8)
+    except (ValueError, TypeError, AttributeError):
+        grid = np.zeros(0, np.uint8)
+    if grid.shape != (lr_size, lr_size, 3):
+        raise ValueError(
+            f"the LR target must be {lr_size} rows of {lr_size} colours like '#a0b1c2'"
+        )
+    return grid
+
+
+def _colours(picture: torch.Tensor) -> list[list[str]]:
+    """Rows of '#rrggbb' of a (3, s, s) uint8 picture."""
+    return [['#' + bytes(cell).hex() for cell in row] for row in picture.permute(1, 2, 0).tolist()]
+
+
+def _answer(result: Translation, translator: Translator) -> dict[str, Any]:
+    image = from_uint8(torch.from_numpy(np.array(result.image)).permute(2, 0, 1))
+    shrunk = down(image[None], translator.lr_size, translator.lr_method)[0]
+    return dict(
+        result='data:image/png;base64,' + base64.b64encode(result.png()).decode(),
+        asked=_colours(to_uint8(result.target)),
+        shrunk=_colours(to_uint8(shrunk)),
+        error=np.round(result.error, 2).tolist(),
+        **result.report(),
+    )
+
+
+def serve(app: Any, host: str, port: int) -> None:
+    """Serve the page until it is interrupted.
+
+    Raises:
+        ImportError: If waitress is missing.
+        ValueError: If the address cannot be used.
+    """
+    import waitress
+
+    try:
+        server = waitress.create_server(app, host=host, port=port, threads=4)
+    except OSError as error:
+        raise ValueError(f'{host}:{port} cannot be served: {error}; try another --port') from error
+    if host not in ('127.0.0.1', 'localhost', '::1'):
+        print(
+            f'warning: --host {host} lets other machines use this page; nobody is asked who it is'
+        )
+    print(f'open http://{host}:{server.effective_port}/ (stop with Ctrl-C)', flush=True)
+    server.run()

@@ -1,6 +1,7 @@
 """Models for use: built from a config, loaded from a checkpoint."""
 
+from .inferencer import I2ILRInferencer
 from .model import init_model
 from .translator import Translation, Translator
 
-__all__ = ['Translation', 'Translator', 'init_model']
+__all__ = ['I2ILRInferencer', 'Translation', 'Translator', 'init_model']

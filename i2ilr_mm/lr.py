@@ -165,47 +165,63 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     return image + (rows @ difference.double() @ columns.T).to(image.dtype)
 
 
-def match(
-    image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'bilinear', rounds: int = 20
-) -> Tensor:
+SMOOTH_ROUNDS = 4
+LARGE_DIFFERENCE = 8.0
+"""Grey levels beyond which :func:`match` corrects a cell by itself."""
+
+
+def match(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> Tensor:
     """The 8-bit picture near ``image`` whose LR picture is the target's as nearly as 8 bits allow.
 
-    Rounds of :func:`project` and clipping, until nothing is left to correct. With 'box', cells that
-    are near black or white, which clipping would only bring there slowly, are then moved as a whole
-    by just what it takes.
+    With 'box', differences of up to 8 grey levels are corrected smoothly, across the borders of
+    cells, in four rounds of y + up(lr - down(y)) with a bilinear ``up``; what is beyond, and what
+    is left, within each cell (:func:`shift_cells`). A smooth correction of large differences would
+    overshoot in the neighbours. With 'bicubic', whose cells overlap, rounds of :func:`project` and
+    clipping have to do.
 
     Args:
         image: (B, C, H, W) in [-1, 1], H and W multiples of s.
         lr: (B, C, s, s); what lies outside [-1, 1] cannot be met.
         method: The operator that made ``lr``, see :func:`down`.
-        up_method: Shape of the correction; 'bilinear' leaves no blocks, 'nearest' can.
-        rounds: How often at most.
+        rounds: Rounds with 'bicubic'.
 
     Returns:
         (B, C, H, W) uint8.
 
     Raises:
-        ValueError: If the sizes do not fit, a method is unknown or ``rounds`` is below 1.
+        ValueError: If the sizes do not fit or the method is unknown.
     """
-    if rounds < 1:
-        raise ValueError(f'rounds is {rounds}; at least 1 is needed')
-    image = image.clamp(-1, 1)
-    for _ in range(rounds):
-        image = project(image, lr, method, up_method).clamp(-1, 1)
-        left = (down(image, lr.shape[-1], method) - lr).abs() * GREY_LEVELS
-        if left.max() < 0.1:
-            break
-    if method == 'box':
-        image = move_cells(image, lr)
-    return to_uint8(image)
+    return to_uint8(matched(image, lr, method, rounds))
 
 
-def move_cells(image: Tensor, lr: Tensor, steps: int = 20) -> Tensor:
-    """Add to every cell what makes its mean, after clipping, the target's; by bisection."""
-    low, high = torch.full_like(lr, -2.0), torch.full_like(lr, 2.0)
-    size = image.shape[-2:]
-    for _ in range(steps):
-        middle = (low + high) / 2
-        mean = down((image + up(middle, size)).clamp(-1, 1), lr.shape[-1])
-        low, high = torch.where(mean < lr, middle, low), torch.where(mean < lr, high, middle)
-    return (image + up((low + high) / 2, size)).clamp(-1, 1)
+def matched(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> Tensor:
+    """:func:`match` before it is rounded to 8 bits, (B, C, H, W) in [-1, 1]."""
+    image, lr, size = image.clamp(-1, 1), lr.clamp(-1, 1), image.shape[-2:]
+    if method != 'box':
+        for _ in range(rounds):
+            image = project(image, lr, method, 'bilinear').clamp(-1, 1)
+        return image
+    image = shift_cells(image, lr, beyond=LARGE_DIFFERENCE / GREY_LEVELS)
+    for _ in range(SMOOTH_ROUNDS):
+        image = (image + up(lr - down(image, lr.shape[-1]), size, 'bilinear')).clamp(-1, 1)
+    return shift_cells(image, lr)
+
+
+def shift_cells(image: Tensor, lr: Tensor, beyond: float = 0.0) -> Tensor:
+    """Bring the mean of every cell to the target's by moving all its pixels towards white or black.
+
+    Each pixel goes the same share of its way, so that none is clipped and the mean is exact.
+
+    Args:
+        image: (B, C, H, W) in [-1, 1].
+        lr: (B, C, s, s).
+        beyond: Leave this much of the difference.
+    """
+    mean, size = down(image, lr.shape[-1]), image.shape[-2:]
+    difference = lr - mean
+    if beyond:
+        difference = difference - difference.clamp(-beyond, beyond)
+    up_share = difference.clamp(min=0) / (1 - mean).clamp(min=1e-6)
+    down_share = (-difference).clamp(min=0) / (1 + mean).clamp(min=1e-6)
+    whiter = up(up_share.clamp(max=1), size) * (1 - image)
+    return (image + whiter - up(down_share.clamp(max=1), size) * (1 + image)).clamp(-1, 1)

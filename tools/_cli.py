@@ -71,7 +71,7 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         sys.path.insert(0, ROOT)  # works from a checkout that is not installed
     try:
         main(args)
-    except (ImportError, FileNotFoundError, FileExistsError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         if os.environ.get('I2ILR_TRACEBACK'):
             raise
         sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')

@@ -30,9 +30,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    import torch
+
     from i2ilr_mm.inference.demo import create_app, serve
     from i2ilr_mm.inference.translator import Translator
 
+    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
     model = Translator(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
     serve(create_app(model, args.examples, args.max_upload_mb), args.host, args.port)
 

@@ -35,6 +35,8 @@ def main(args: argparse.Namespace) -> None:
         f'one picture: {found["exported"] * 1000:.1f} ms exported, '
         f'{found["pytorch"] * 1000:.1f} ms in PyTorch'
     )
+    if found['largest difference'] > 1e-4:
+        raise ValueError(f"'{args.out}' differs from PyTorch by more than 1e-4; do not use it")
 
 
 if __name__ == '__main__':

@@ -33,6 +33,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--all-pairs', action='store_true', help='every source with every target')
     parser.add_argument(
+        '--blend',
+        action='store_true',
+        help="the mean of all targets' LR pictures as the one target",
+    )
+    parser.add_argument(
         '--project',
         action='store_true',
         help='move each result so that the file meets its target within one grey level',
@@ -59,25 +64,29 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    import torch
+
     from i2ilr_mm.inference.batch import translate_files
     from i2ilr_mm.inference.translator import Translator
 
     translator = Translator(
         args.config, args.checkpoint, args.device, args.batch_size, args.cfg_options
     )
-    failed = translate_files(
+    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
+    there, failed = translate_files(
         translator,
         args.source,
         args.target,
         args.out,
         all_pairs=args.all_pairs,
+        blend=args.blend,
         project=args.project,
         strength=args.strength,
         mask=args.mask,
         grid=args.grid,
         overwrite=args.overwrite,
     )
-    sys.exit(3 if failed else 0)
+    sys.exit(0 if not failed else 3 if there else 1)
 
 
 if __name__ == '__main__':

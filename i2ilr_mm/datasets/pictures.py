@@ -7,6 +7,7 @@ names can be printed, stored and given to worker processes, which open archives 
 import io
 import os
 import zipfile
+import zlib
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib.resources import files
@@ -14,7 +15,15 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+EXTENSIONS = (
+    *('.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg'),
+    *('.png', '.tif', '.tiff', '.webp'),
+)
+Image.init()
+FORMATS: list[str] = [
+    f for f in ('AVIF', 'BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP') if f in Image.OPEN
+]
+"""What is decoded; Pillow knows more, some of which runs other programs."""
 EMBEDDED = 'embedded:'
 """Prefix of the picture sets that ship with the package, as in 'embedded:heads64'."""
 
@@ -66,7 +75,8 @@ def list_pictures(root: str) -> list[str]:
         name
         for name in found
         if name.lower().endswith(EXTENSIONS)
-        and not any(part.startswith(('.', '__MACOSX')) for part in name.split('/'))
+        # '' is what an absolute name begins with; in a zip that would lead out of any folder.
+        and not any(part.startswith(('.', '__MACOSX')) or not part for part in name.split('/'))
     )
 
 
@@ -79,6 +89,10 @@ def picture_path(root: str, name: str) -> str:
 def _archive(path: str, process: int) -> zipfile.ZipFile:
     # A forked worker must not share its parent's file position, hence one handle per process.
     return zipfile.ZipFile(path)
+
+
+# Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
+UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def read_bytes(path: str) -> bytes:
@@ -94,7 +108,7 @@ def read_bytes(path: str) -> bytes:
         else:
             with open(path, 'rb') as file:
                 data = file.read()
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise PictureError(f"'{path}' cannot be read: {error}") from error
     if not data:
         raise PictureError(f"'{path}' is empty (0 bytes): delete it or fetch it again")
@@ -116,7 +130,7 @@ def read_picture(path: str) -> np.ndarray:
         PictureError: If the file is missing, empty, truncated or no picture.
     """
     try:
-        with Image.open(io.BytesIO(read_bytes(path))) as image:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=FORMATS) as image:
             return np.array(to_rgb(image))
     except UnidentifiedImageError as error:
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
@@ -144,19 +158,20 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _in_srgb(image: Image.Image) -> Image.Image:
     """The same colours in sRGB; a profile that is damaged or of another kind is passed over."""
     profile = image.info.get('icc_profile')
-    if not profile or image.mode not in ('RGB', 'RGBA', 'CMYK', 'L'):
+    image.load()  # what is wrong with the pixels is not taken for the profile's fault
+    if not profile:
         return image
     try:
         own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if 'sRGB' in ImageCms.getProfileDescription(own):
+        if ImageCms.getProfileDescription(own).startswith('sRGB'):
             return image
+        if image.mode in ('P', 'PA', 'LA') or 'transparency' in image.info:
+            image = image.convert('RGBA')
         mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
-        changed = ImageCms.profileToProfile(
-            image, own, ImageCms.createProfile('sRGB'), outputMode=mode
-        )
-    except ImageCms.PyCMSError:
+        srgb = ImageCms.createProfile('sRGB')
+        return ImageCms.profileToProfile(image, own, srgb, outputMode=mode) or image
+    except (ImageCms.PyCMSError, OSError):
         return image
-    return changed or image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -188,10 +203,10 @@ def picture_size(path: str) -> tuple[int, int]:
         archive, separator, member = path.partition('::')
         # A member's header is read without unpacking the rest of it.
         opened = _archive(archive, os.getpid()).open(member) if separator else nullcontext(path)
-        with opened as file, Image.open(file) as image:
+        with opened as file, Image.open(file, formats=FORMATS) as image:
             return image.size
     except UnidentifiedImageError as error:
         read_bytes(path)  # an empty file says so
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
-    except (OSError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise PictureError(f"'{path}' cannot be read: {error}") from error

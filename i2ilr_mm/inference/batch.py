@@ -1,8 +1,10 @@
 """Translate files into a folder: what tools/translate.py does."""
 
 import glob
+import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -13,11 +15,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.pictures import list_pictures, picture_path, read_picture, resolve_root
+from ..datasets.pictures import EXTENSIONS, read_bytes, read_picture
 from ..evaluation.grid import sample_grid
 from ..files import replacing
-from ..lr import down, from_uint8
-from .translator import Translation, Translator
+from ..lr import GREY_LEVELS, down
+from .translator import Translator, is_root, pictures_in
 
 REPORT = 'report.jsonl'
 MOST_ROWS = 100
@@ -29,34 +31,58 @@ class Task:
 
     def __init__(self, source: tuple[str, str], target: tuple[str, str], folder: str) -> None:
         (self.source, name), (self.target, other) = source, target
-        self.file = os.path.join(folder, f'{name}__{os.path.basename(other)}.png')
+        self.file = os.path.join(folder, f'{name}__{other.replace("/", "_")}.png')
 
 
-def find_pictures(places: list[str]) -> list[tuple[str, str]]:
-    """Pictures and their names for results (without suffix; with the folders inside a root).
+def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
+    """Pictures and their names for results: as in their root, without suffix where that is clear.
 
     Args:
-        places: Files, folders, zips, 'archive.zip::member', or patterns.
+        places: Files, folders, zips, 'archive.zip::member', embedded sets, or patterns.
+        out: A folder whose pictures do not count, for the results are written there.
 
     Raises:
         FileNotFoundError: If a place does not exist, or holds no pictures.
     """
-    found: list[tuple[str, str]] = []
+    found: dict[str, str] = {}
     for place in places:
-        is_one = os.path.exists(place) or '::' in place
-        paths = [place] if is_one else sorted(glob.glob(os.path.expanduser(place), recursive=True))
-        if not paths:
-            raise FileNotFoundError(f"there is nothing at '{place}'")
-        for path in paths:
-            if os.path.isdir(path) or path.lower().endswith('.zip'):
-                root = resolve_root(path)
-                names = list_pictures(root)
-                if not names:
-                    raise FileNotFoundError(f"there are no pictures in '{path}'")
-                found += [(picture_path(root, n), os.path.splitext(n)[0]) for n in names]
-            else:
-                found.append((path, os.path.splitext(os.path.basename(path))[0]))
-    return found
+        if is_root(place):
+            in_root = pictures_in(place)
+            _tell_of_others(place, len(in_root))
+        elif os.path.exists(place) or '::' in place:
+            in_root = [(place, os.path.basename(place.rpartition('::')[2]))]
+        else:
+            matches = sorted(glob.glob(os.path.expanduser(place), recursive=True))
+            in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
+            if not in_root:
+                raise FileNotFoundError(f"there is no picture at '{place}'")
+        found.update(in_root)
+    if out:
+        inside = os.path.abspath(out) + os.sep
+        found = {p: name for p, name in found.items() if not os.path.abspath(p).startswith(inside)}
+    stems = [os.path.splitext(name)[0].lower() for name in found.values()]
+    return [
+        (path, os.path.splitext(name)[0] if stems.count(stem) == 1 else name)
+        for (path, name), stem in zip(found.items(), stems)
+    ]
+
+
+def _tell_of_others(place: str, pictures: int) -> None:
+    """Say how many files of a folder or zip are no pictures by their names."""
+    if os.path.isdir(place):
+        count = sum(
+            not name.startswith('.') and not name.lower().endswith(EXTENSIONS)
+            for _, _, names in os.walk(place, followlinks=True)
+            for name in names
+        )
+    elif zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            names = [i.filename for i in archive.infolist() if not i.is_dir()]
+            count = len(names) - pictures
+    else:
+        return
+    if count:
+        print(f"{count} other files in '{place}' passed over; pictures are {', '.join(EXTENSIONS)}")
 
 
 def read_mask(path: str, lr_size: int) -> np.ndarray:
@@ -81,12 +107,13 @@ def translate_files(
     out: str,
     *,
     all_pairs: bool = False,
+    blend: bool = False,
     project: bool = False,
     strength: float = 1.0,
     mask: str | None = None,
     grid: str | None = None,
     overwrite: bool = False,
-) -> int:
+) -> tuple[int, int]:
     """Translate files; results are named SOURCE__TARGET.png.
 
     Results that are there already are left alone; so a stopped run goes on where it was. A line
@@ -98,87 +125,138 @@ def translate_files(
         targets: The same.
         out: Folder for the results.
         all_pairs: Every source with every target, not one by one.
+        blend: One LR target, the mean of all targets'; results are named SOURCE__blend.png.
         project: See :meth:`Translator.translate`; so are ``strength`` and ``mask``.
         strength: Share of the target.
         mask: Greyscale picture of the LR size.
-        grid: PNG of the first rows; must not exist, unless ``overwrite``.
+        grid: PNG of the first rows.
         overwrite: Make results anew that exist.
 
     Returns:
-        Number of pairs that could not be translated.
+        Number of pairs whose result is there, and of those that could not be translated.
 
     Raises:
-        FileExistsError: If a result exists that was made with other settings, or the grid exists.
+        FileExistsError: If a result exists that was made with other pictures or settings, or if the
+            grid exists and would change.
         FileNotFoundError: If there are no pictures.
         ValueError: If a dial is out of range, or two results would have one name.
     """
-    if grid and os.path.exists(grid) and not overwrite:
-        raise FileExistsError(f"--grid: '{grid}' exists; give another name, or --overwrite")
-    pairs = translator.pair_up(
-        find_pictures(sources), find_pictures(targets), 'all' if all_pairs else 'zip'
-    )
+    if grid and not grid.lower().endswith('.png'):
+        raise ValueError(f"--grid: '{grid}' must end in .png")
+    read = _Reader(translator)
+    found = find_pictures(targets)
+    if blend:
+        read.blended = translator.blend([path for path, _ in found])
+        found = [('+'.join(os.path.basename(path) for path, _ in found), 'blend')]
+    mode = 'all' if all_pairs else 'zip'
+    pairs = translator.pair_up(find_pictures(sources, out), found, mode)
     tasks = [Task(source, target, out) for source, target in pairs]
     _check_names(tasks)
     cells = None if mask is None else read_mask(mask, translator.lr_size)
+    nothing = torch.zeros(1, 3, translator.img_size, translator.img_size)
+    translator.dial(nothing, torch.zeros(()), strength, cells)  # or it would be refused later
     settings = _settings(translator, project, strength, cells)
-    done = {t.file for t in tasks if not overwrite and _is_done(t, settings)}
+    done = {t.file for t in tasks if not overwrite and _is_done(t, settings, read)}
     todo = [task for task in tasks if task.file not in done]
+    if grid and todo and os.path.exists(grid) and not overwrite:
+        raise FileExistsError(f"--grid: '{grid}' exists; give another name, or --overwrite")
     if done:
         print(f'{len(done)} of {len(tasks)} results are there already')
     os.makedirs(out, exist_ok=True)
     failed, worst = 0, 0.0
-    rows: list[tuple[Tensor, Translation]] = []
-    read = _Reader(translator)
     with (
-        open(os.path.join(out, REPORT), 'a', encoding='utf-8') as report,
+        open(os.path.join(out, REPORT), 'a', encoding='utf-8', errors='backslashreplace') as report,
         tqdm(total=len(todo), unit='picture', disable=None) as bar,
     ):
+
+        def fail(task: Task, error: Exception) -> None:
+            nonlocal failed
+            failed += 1
+            read.tell(bar, str(error))
+            _add(report, dict(source=task.source, target=task.target, error=str(error)))
+
         for block in _blocks(todo, translator.batch_size):
             good = []
             for task in block:
                 try:
                     good.append((task, read.source(task.source), read.target(task.target)))
-                except ValueError as error:
-                    failed += 1
-                    read.tell(bar, str(error))
-                    _add(report, dict(source=task.source, target=task.target, error=str(error)))
+                except (ValueError, MemoryError) as error:
+                    fail(task, error)
             if good:
                 source = torch.stack([image for _, image, _ in good])
                 lr = torch.stack([target for _, _, target in good])
                 lr = translator.dial(source, lr, strength, cells)
-                made = translator.batch(source, lr, project)
-                for (task, image, _), result in zip(good, made):
-                    result.source_name, result.target_name = task.source, task.target
-                    result.about = settings
-                    result.save(task.file)
-                    _add(report, dict(file=task.file, **result.report()))
+                for (task, _, _), result in zip(good, translator.batch(source, lr, project)):
+                    try:
+                        # Full paths go into the report alone: pictures are passed on to others.
+                        result.source_name = _shown(os.path.basename(task.source))
+                        result.target_name = _shown(os.path.basename(task.target))
+                        result.about = dict(settings, inputs=read.inputs(task))
+                        result.save(task.file)
+                    except (OSError, ValueError) as error:
+                        fail(task, error)
+                        continue
+                    figures = dict(result.report(), source=task.source, target=task.target)
+                    _add(report, dict(file=task.file, **figures))
                     worst = max(worst, result.lr_worst)
-                    if grid and len(rows) < MOST_ROWS:
-                        rows.append((image, result))
             bar.update(len(block))
-    if grid and rows:
-        with replacing(grid) as partial:
-            draw_grid(rows, translator.lr_method).save(partial, 'png')
+    ready = [task for task in tasks if os.path.exists(task.file)]
+    if grid and ready and (todo or not os.path.exists(grid)):
+        _draw_grid(translator, read, ready, strength, cells, grid)
     print(
         f'{len(todo) - failed} of {len(tasks)} pairs translated into {out}'
         + (f', {failed} could not be' if failed else '')
         + (f'; worst LR error {worst:.2f} grey levels' if len(todo) > failed else '')
     )
-    return failed
+    return len(tasks) - failed, failed
 
 
 class _Reader:
     """Reads every picture once while it is needed again soon; tells every problem once."""
 
     def __init__(self, translator: Translator) -> None:
-        self.source = lru_cache(256)(translator.source)
-        self.target = lru_cache(4096)(translator.target)
+        self.blended: Tensor | None = None
+        self.source = lru_cache(translator.batch_size)(_remembering(translator.source))
+        self._target = lru_cache(4096)(_remembering(translator.target))
+        self._hash = lru_cache(4096)(lambda path: hashlib.sha256(read_bytes(path)).hexdigest())
         self.told: set[str] = set()
+
+    def target(self, path: str) -> Tensor:
+        return self._target(path) if self.blended is None else self.blended
+
+    def inputs(self, task: Task) -> str:
+        """A hash of both pictures."""
+        if self.blended is None:
+            other = self._hash(task.target)
+        else:
+            other = hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
+        return hashlib.sha256((self._hash(task.source) + other).encode()).hexdigest()[:16]
 
     def tell(self, bar: tqdm, problem: str) -> None:
         if problem not in self.told:
             self.told.add(problem)
-            bar.write(f'passed over: {problem}')
+            bar.write(f'passed over: {_shown(problem)}')
+
+
+def _remembering(read: Any) -> Any:
+    """``read``, which does not try again what has failed."""
+    failures: dict[str, str] = {}
+
+    def once(path: str) -> Tensor:
+        if path in failures:
+            raise ValueError(failures[path])
+        try:
+            return read(path)
+        except ValueError as error:
+            failures[path] = str(error)
+            raise
+
+    return once
+
+
+def _shown(text: str) -> str:
+    """File names need not be text; this always can be written."""
+    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 def _blocks(tasks: list[Task], size: int) -> Iterator[list[Task]]:
@@ -194,7 +272,7 @@ def _settings(
     return dict(translator.about, strength=f'{strength:g}', mask=mask, project=str(project))
 
 
-def _is_done(task: Task, settings: dict[str, str]) -> bool:
+def _is_done(task: Task, settings: dict[str, str], read: _Reader) -> bool:
     """Whether a task's result is there.
 
     Raises:
@@ -203,11 +281,14 @@ def _is_done(task: Task, settings: dict[str, str]) -> bool:
     if not os.path.exists(task.file):
         return False
     try:
-        with Image.open(task.file) as image:
+        with Image.open(task.file, formats=['PNG']) as image:
             text = {str(k).removeprefix('i2ilr_mm:'): v for k, v in image.info.items()}
     except OSError:
         text = {}
-    expected = dict(settings, source=task.source, target=task.target)
+    try:
+        expected = dict(settings, inputs=read.inputs(task))
+    except ValueError:  # a picture is gone; its result is not taken back
+        expected = settings
     other = [name for name, value in expected.items() if text.get(name) != value]
     if other:
         raise FileExistsError(
@@ -224,33 +305,48 @@ def _check_names(tasks: list[Task]) -> None:
         if other is not task:
             raise ValueError(
                 f"two results would be '{task.file}': of '{other.source}' with '{other.target}' "
-                f"and of '{task.source}' with '{task.target}'; translate them into two folders"
+                f"and of '{task.source}' with '{task.target}'; rename one, or translate them apart"
             )
 
 
 def _add(report: Any, line: dict) -> None:
-    report.write(json.dumps(line, ensure_ascii=False) + '\n')
+    report.write(json.dumps({k: _text(v) for k, v in line.items()}, ensure_ascii=False) + '\n')
     report.flush()
 
 
-def draw_grid(rows: list[tuple[Tensor, Translation]], lr_method: str) -> Image.Image:
-    """Lay results out: source, LR target, result, the result shrunk, its error.
+def _text(value: Any) -> Any:
+    return _shown(value) if isinstance(value, str) else value
 
-    Args:
-        rows: Sources (3, H, H) in [-1, 1] and what became of them.
-        lr_method: The operator of the LR targets.
-    """
-    target = torch.stack([result.target for _, result in rows])
-    made = [torch.from_numpy(np.array(result.image)).permute(2, 0, 1) for _, result in rows]
-    image = from_uint8(torch.stack(made))
-    shrunk = down(image, target.shape[-1], lr_method)
-    return sample_grid(
+
+def _draw_grid(
+    translator: Translator,
+    read: _Reader,
+    tasks: list[Task],
+    strength: float,
+    cells: np.ndarray | None,
+    path: str,
+) -> None:
+    """Lay results out from their files: source, LR target, result, the result shrunk, its error."""
+    shown = tasks[:MOST_ROWS]
+    source = torch.stack([read.source(task.source) for task in shown])
+    lr = torch.stack([read.target(task.target) for task in shown])
+    lr = translator.dial(source, lr, strength, cells)
+    image = torch.stack([translator.source(task.file) for task in shown])
+    shrunk = down(image, translator.lr_size, translator.lr_method)
+    error = (shrunk - lr).abs()
+    levels = error.flatten(1) * GREY_LEVELS
+    picture = sample_grid(
         {
-            'source': torch.stack([source for source, _ in rows]),
-            'LR target': target,
+            'source': source,
+            'LR target': lr,
             'result': image,
             'result downscaled': shrunk,
-            'LR error x 8': (shrunk - target).abs() * 8 - 1,
+            'LR error x 8': error * 8 - 1,
         },
-        notes=[f'{r.lr_mae:.2f}, worst {r.lr_worst:.2f}' for _, r in rows],
+        notes=[f'{row.mean():.2f} (max {row.max():.2f})' for row in levels],
+    )
+    with replacing(path) as partial:
+        picture.save(partial, 'png')
+    print(
+        f'grid: {path}' + (f', the first {MOST_ROWS} of {len(tasks)}' if tasks[MOST_ROWS:] else '')
     )

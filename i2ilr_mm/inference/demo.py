@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.pictures import list_pictures, picture_path, read_bytes, resolve_root
+from ..datasets.pictures import FORMATS, read_picture
+from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
-from .translator import Translation, Translator
+from .translator import Translation, Translator, pictures_in
 
 PAGE = files('i2ilr_mm') / 'assets' / 'demo.html'
 EXAMPLES = 6
+MOST_PIXELS = 50_000_000
+"""Of an uploaded picture; a small file can hold very many."""
 
 
 def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.0) -> Any:
@@ -29,18 +32,24 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
 
     Raises:
         FileNotFoundError: If there are no such examples.
-        ImportError: If Flask is missing.
+        ImportError: If Flask or waitress is missing.
     """
     try:
         import flask
+        import waitress  # noqa: F401
     except ImportError as error:
         raise ImportError(
             'the page needs packages that are not installed: '
             'pip install -c requirements/constraints.txt -r requirements/demo.txt'
         ) from error
-    root = resolve_root(examples)
-    names = list_pictures(root)
-    offered = [names[i * len(names) // EXAMPLES] for i in range(EXAMPLES)] if names else []
+    found = [path for path, _ in pictures_in(examples)]
+    count = min(EXAMPLES, len(found))
+    offered = [
+        fit_picture(
+            read_picture(found[i * len(found) // count]), translator.img_size, translator.fit
+        )
+        for i in range(count)
+    ]
     app = flask.Flask('i2ilr_mm')
     app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
     one_at_a_time = threading.Lock()
@@ -54,33 +63,35 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
         return dict(
             img_size=translator.img_size,
             lr_size=translator.lr_size,
-            examples=len(offered),
+            examples=count,
             max_upload_mb=max_upload_mb,
             checkpoint=translator.about['checkpoint'],
         )
 
     @app.get('/api/examples/<int:number>')
     def example(number: int) -> Any:
-        if number >= len(offered):
+        if number >= count:
             flask.abort(404)
-        data = read_bytes(picture_path(root, offered[number]))
-        with Image.open(io.BytesIO(data)) as image:
-            return flask.Response(data, mimetype=Image.MIME[image.format or 'PNG'])
+        buffer = io.BytesIO()
+        Image.fromarray(offered[number]).save(buffer, 'png')
+        return flask.Response(buffer.getvalue(), mimetype='image/png')
 
     @app.post('/api/target')
     def target() -> Any:
-        lr = translator.target(_uploaded(flask.request.files.get('picture'), 'the target'))
+        with one_at_a_time:
+            lr = translator.target(_uploaded(flask.request.files.get('picture'), 'the target'))
         return dict(grid=_colours(to_uint8(lr)))
 
     @app.post('/api/translate')
     def translate() -> Any:
         form = flask.request.form
-        source = translator.source(_uploaded(flask.request.files.get('source'), 'the source'))[None]
         lr = translator.target(_painted(form.get('grid', ''), translator.lr_size))[None]
         strength = _number(form.get('strength', '1'))
-        mask = json.loads(form['mask']) if form.get('mask') else None
-        lr = translator.dial(source, lr, strength, mask)
+        mask = _list(form['mask'], 'the mask') if form.get('mask') else None
         with one_at_a_time:
+            upload = _uploaded(flask.request.files.get('source'), 'the source')
+            source = translator.source(upload)[None]
+            lr = translator.dial(source, lr, strength, mask)
             (result,) = translator.batch(source, lr, form.get('project') == '1')
         return _answer(result, translator)
 
@@ -104,11 +115,27 @@ def _uploaded(file: Any, what: str) -> Image.Image:
     if file is None:
         raise ValueError(f'{what} is missing')
     try:
-        image = Image.open(io.BytesIO(file.read()))
-        image.load()
+        image = Image.open(io.BytesIO(file.read()), formats=FORMATS)
+        if image.width * image.height <= MOST_PIXELS:
+            image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{what} '{file.filename}' is no picture that can be read") from error
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(
+            f"{what} '{file.filename}' is {image.width} x {image.height}; this page takes up to "
+            f'{MOST_PIXELS // 10**6} million pixels'
+        )
     return image
+
+
+def _list(text: str, what: str) -> list:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise ValueError(f'{what} must be a JSON list')
+    return found
 
 
 def _number(text: str) -> float:
@@ -125,7 +152,10 @@ def _painted(text: str, lr_size: int) -> np.ndarray:
         ValueError: If it is anything else.
     """
     try:
-        rows = [[bytes.fromhex(cell.removeprefix('#')) for cell in row] for row in json.loads(text)]
+        rows = [
+            [bytes.fromhex(cell.removeprefix('#')) for cell in row]
+            for row in _list(text, 'the LR target')
+        ]
         grid = np.array([[list(cell) for cell in row] for row in rows], dtype=np.uint8)
     except (ValueError, TypeError, AttributeError):
         grid = np.zeros(0, np.uint8)
@@ -162,13 +192,23 @@ def serve(app: Any, host: str, port: int) -> None:
     """
     import waitress
 
+    if not 0 <= port < 65536:
+        raise ValueError(f'--port is {port}; ports go from 0 (any free one) to 65535')
+    host = '127.0.0.1' if host == 'localhost' else host
     try:
-        server = waitress.create_server(app, host=host, port=port, threads=4)
+        server = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=4,
+            max_request_body_size=app.config['MAX_CONTENT_LENGTH'],
+        )
     except OSError as error:
         raise ValueError(f'{host}:{port} cannot be served: {error}; try another --port') from error
-    if host not in ('127.0.0.1', 'localhost', '::1'):
+    if host not in ('127.0.0.1', '::1'):
         print(
             f'warning: --host {host} lets other machines use this page; nobody is asked who it is'
         )
-    print(f'open http://{host}:{server.effective_port}/ (stop with Ctrl-C)', flush=True)
+    shown = f'[{host}]' if ':' in host else host
+    print(f'open http://{shown}:{server.effective_port}/ (stop with Ctrl-C)', flush=True)
     server.run()

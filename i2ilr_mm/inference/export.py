@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import replacing
-from ..lr import GREY_LEVELS, move_cells, project
+from ..lr import GREY_LEVELS, matched
 from .translator import Translator
 
 SUFFIXES = {'onnx': '.onnx', 'torch-export': '.pt2'}
@@ -24,8 +24,8 @@ class Exportable(nn.Module):
     Args:
         translator: Its network is copied.
         projection: Move results to their targets inside the network, as
-            :func:`i2ilr_mm.lr.match` does but for the rounding to 8 bits, in a fixed number of
-            rounds.
+            :func:`i2ilr_mm.lr.match` does but for the rounding to 8 bits (with 'bicubic' in five
+            rounds).
     """
 
     def __init__(self, translator: Translator, projection: bool) -> None:
@@ -36,10 +36,7 @@ class Exportable(nn.Module):
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         image = self.network(source, lr).clamp(-1, 1)
         if self.projection:
-            for _ in range(PROJECTION_ROUNDS):
-                image = project(image, lr, self.lr_method, 'bilinear').clamp(-1, 1)
-            if self.lr_method == 'box':
-                image = move_cells(image, lr)
+            image = matched(image, lr, self.lr_method, PROJECTION_ROUNDS)
         return image
 
 
@@ -89,6 +86,7 @@ def export(translator: Translator, path: str, kind: str, projection: bool = Fals
 
 def _need_onnx() -> None:
     try:
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(

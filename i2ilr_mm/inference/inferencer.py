@@ -29,29 +29,43 @@ class I2ILRInferencer:
         self.translator = Translator(model_config, model_ckpt, device or 'auto')
 
     def infer(
-        self, img: Picture, target: Picture, result_out_dir: str = '', **dials: Any
-    ) -> tuple[dict[str, Any], Tensor]:
-        """Translate one picture.
+        self,
+        img: Picture | list[Picture],
+        target: Picture | list[Picture],
+        result_out_dir: str = '',
+        **dials: Any,
+    ) -> tuple[dict[str, Any] | list[dict[str, Any]], Tensor]:
+        """Translate one picture, or several.
 
         Args:
-            img: The source, see :meth:`Translator.source`.
-            target: The target, see :meth:`Translator.target`.
-            result_out_dir: PNG file for the result, under the name that MMagic has for it; ''
-                writes none.
-            **dials: ``project``, ``strength``, ``mask``, see :meth:`Translator.translate`.
+            img: The source, or several, see :meth:`Translator.translate`.
+            target: The target, or several.
+            result_out_dir: PNG file for the result (MMagic's name for it); for several results a
+                new folder, in which they are numbered. '' writes none.
+            **dials: ``project``, ``strength``, ``mask``, ``pairs``, see
+                :meth:`Translator.translate`.
 
         Returns:
             A dict with ``infer_results``, the picture as (H, H, 3) uint8 array, and the entries of
-            :meth:`Translation.report`; and the picture as (1, 3, H, H) tensor in [0, 1].
+            :meth:`Translation.report`, or a list of such; and the pictures as (B, 3, H, H) tensor
+            in [0, 1].
 
         Raises:
+            FileExistsError: If the file or folder exists.
             ValueError: If a picture or a dial cannot be used.
         """
-        (result,) = self.translator.translate([img], [target], **dials)
-        if result_out_dir:
-            result.save(os.fspath(result_out_dir))
-        image = pil_to_tensor(result.image)
-        found = dict(infer_results=image.permute(1, 2, 0).numpy(), **result.report())
-        return found, image[None].float() / 255
+        out = os.fspath(result_out_dir)
+        if out and os.path.exists(out):
+            raise FileExistsError(f"result_out_dir: '{out}' exists; give a new name")
+        results = self.translator.translate(img, target, **dials)
+        images = [pil_to_tensor(result.image) for result in results]
+        for i, result in enumerate(results):
+            if out:
+                result.save(os.path.join(out, f'{i:05d}.png') if len(results) > 1 else out)
+        found = [
+            dict(infer_results=image.permute(1, 2, 0).numpy(), **result.report())
+            for image, result in zip(images, results)
+        ]
+        return found[0] if len(found) == 1 else found, torch.stack(images).float() / 255
 
     __call__ = infer

@@ -64,6 +64,7 @@ def publish(model: I2ILR, path: str, about: dict[str, Any]) -> None:
             partial,
             metadata=dict(format=FORMAT, **{k: json.dumps(v) for k, v in facts.items()}),
         )
+        os.chmod(partial, 0o644)  # for others to read; safetensors leaves it to the owner alone
 
 
 def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -75,6 +76,7 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no checkpoint '{path}'; check the path")
     try:

@@ -1,5 +1,6 @@
 """Translate pictures: any source, any LR target, and how well the result meets it."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ..datasets.pictures import list_pictures, picture_path, read_picture, resolve_root, to_rgb
+from ..datasets.pictures import (
+    EMBEDDED,
+    list_pictures,
+    picture_path,
+    read_picture,
+    resolve_root,
+    to_rgb,
+)
 from ..datasets.transforms import FITS, fit_picture
 from ..files import replacing
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
@@ -102,7 +110,7 @@ class Translator:
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If the checkpoint does not fit the config.
+        ValueError: If the checkpoint does not fit the config, or the device cannot be used.
     """
 
     def __init__(
@@ -113,19 +121,24 @@ class Translator:
         batch_size: int = 16,
         cfg_options: dict[str, Any] | None = None,
     ) -> None:
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; at least 1 is needed')
-        torch.set_flush_denormal(True)
+        self.device, self.batch_size = _usable(device), batch_size
         model = init_model(config, checkpoint, cfg_options=cfg_options)
-        self.device, self.batch_size = torch.device(device), batch_size
         network = model.generator_ema
         self.network = network.deploy().to(self.device)
         self.img_size, self.lr_size = network.img_size, network.lr_size
         self.lr_method = model.lr_method
         self.fit = model.cfg.get('fit', FITS[0])
-        self.about = dict(checkpoint=os.path.basename(os.fspath(checkpoint)))
+        weights = hashlib.sha256()
+        for value in self.network.state_dict().values():
+            weights.update(value.cpu().numpy().tobytes())
+        self.about = dict(
+            checkpoint=os.path.basename(os.fspath(checkpoint)),
+            weights=weights.hexdigest()[:16],
+            lr_method=self.lr_method,
+            fit=self.fit,
+        )
 
     # What goes in
 
@@ -156,6 +169,7 @@ class Translator:
         s = self.lr_size
         if isinstance(picture, Tensor) and picture.is_floating_point() and picture.shape[-1] == s:
             lr = picture.detach().float().cpu()
+            lr = lr[0] if lr.ndim == 4 and len(lr) == 1 else lr
             if tuple(lr.shape) != (3, s, s) or not lr.isfinite().all():
                 raise ValueError(
                     f'an LR target is a tensor of {tuple(lr.shape)}, or has values that are not '
@@ -166,7 +180,7 @@ class Translator:
         height, width = array.shape[:2]
         if (height, width) == (s, s):
             return _to_tensor(array)
-        if height == width and height < self.img_size // 2:
+        if min(height, width) < self.img_size // 2:
             raise ValueError(
                 f'{_named(picture)}is {width} x {height}: this model was trained with LR targets '
                 f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
@@ -188,7 +202,7 @@ class Translator:
         weights = [1.0] * len(pictures) if weights is None else list(weights)
         if not pictures or len(weights) != len(pictures):
             raise ValueError(f'{len(pictures)} pictures and {len(weights)} weights: one for each')
-        if min(weights) < 0 or sum(weights) <= 0:
+        if not all(0 <= w < float('inf') for w in weights) or sum(weights) <= 0:
             raise ValueError(f'weights are {weights}; none may be negative, and not all zero')
         parts = [self.target(p) * (w / sum(weights)) for p, w in zip(pictures, weights)]
         return torch.stack(parts).sum(dim=0)
@@ -208,7 +222,8 @@ class Translator:
         """Translate sources towards targets.
 
         Args:
-            sources: One picture, several, or a folder or zip of them.
+            sources: One picture, several, a folder or zip of them, or 'embedded:heads64'. Any one
+                that cannot be used ends the call (tools/translate.py passes over it).
             targets: The same, see :meth:`target`.
             pairs: 'zip' takes them in order, one alone serving for all; 'all' takes every source
                 with every target.
@@ -256,7 +271,7 @@ class Translator:
         if len(sources) != len(targets):
             raise ValueError(
                 f'{len(sources)} sources and {len(targets)} targets cannot be taken in order; give '
-                f"as many of both, or one of either, or take all pairs with pairs='all'"
+                f"as many of both, or one of either, or take all pairs (pairs='all', --all-pairs)"
             )
         return list(zip(sources, targets))
 
@@ -270,12 +285,14 @@ class Translator:
             raise ValueError(f'strength is {strength}; it goes from 0 (source) to 1 (target)')
         share = torch.full((self.lr_size,) * 2, float(strength))
         if mask is not None:
-            cells = torch.as_tensor(np.asarray(mask, dtype=np.float32))
+            try:
+                cells = torch.as_tensor(np.asarray(mask, dtype=np.float32))
+            except (ValueError, TypeError):
+                cells = torch.zeros(0)
             if cells.shape != share.shape or not ((cells >= 0) & (cells <= 1)).all():
                 raise ValueError(
-                    f'the mask is {tuple(cells.shape)} with values {cells.min():g} to '
-                    f'{cells.max():g}; it has one share from 0 to 1 for each of '
-                    f'{self.lr_size} x {self.lr_size} cells'
+                    f'the mask is {tuple(cells.shape)}; it must have one share from 0 to 1 for '
+                    f'each of {self.lr_size} x {self.lr_size} cells'
                 )
             share = share * cells
         own = down(source, self.lr_size, self.lr_method)
@@ -330,16 +347,44 @@ def _expand(pictures: Any) -> list:
     Raises:
         FileNotFoundError: If a folder or zip has no pictures.
     """
-    if isinstance(pictures, (list, tuple)):
+    if isinstance(pictures, (np.ndarray, Tensor)) and pictures.ndim == 4:
+        return list(pictures)
+    if isinstance(pictures, Iterable) and not isinstance(
+        pictures, (str, os.PathLike, Image.Image, np.ndarray, Tensor)
+    ):
         return list(pictures)
     name = _name(pictures)
-    if name and '::' not in name and (os.path.isdir(name) or name.lower().endswith('.zip')):
-        root = resolve_root(name)
-        found = [picture_path(root, picture) for picture in list_pictures(root)]
-        if not found:
-            raise FileNotFoundError(f"there are no pictures in '{name}'")
-        return found
-    return [pictures]
+    return [path for path, _ in pictures_in(name)] if is_root(name) else [pictures]
+
+
+def is_root(name: str) -> bool:
+    """Whether a name stands for several pictures: a folder, a zip or an embedded set."""
+    if name.startswith(EMBEDDED):
+        return True
+    return '::' not in name and (os.path.isdir(name) or name.lower().endswith('.zip'))
+
+
+def pictures_in(root: str) -> list[tuple[str, str]]:
+    """All pictures of a folder, zip or embedded set, and their names in it.
+
+    Raises:
+        FileNotFoundError: If there is no such place, or no picture in it.
+    """
+    place = resolve_root(root)
+    found = [(picture_path(place, name), name) for name in list_pictures(place)]
+    if not found:
+        raise FileNotFoundError(f"there are no pictures in '{root}'")
+    return found
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device '{device}' cannot be used here: {error}") from error
+    return torch.device(device)
 
 
 def _with_progress(blocks: list, shown: bool) -> Iterable:
@@ -370,7 +415,10 @@ def _to_array(picture: Picture) -> np.ndarray:
             raise ValueError(f'an array of {picture.shape} was given; the last axis has 3 or 4')
         picture = Image.fromarray(picture)
     if isinstance(picture, Image.Image):
-        return np.array(to_rgb(picture))
+        try:
+            return np.array(to_rgb(picture))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f'the picture cannot be decoded: {error}') from error
     raise ValueError(
         f'a {type(picture).__name__} was given; accepted are paths, PIL images, uint8 arrays and '
         f'tensors'

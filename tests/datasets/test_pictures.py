@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from i2ilr_mm.datasets.pictures import (
     PictureError,
@@ -81,6 +81,64 @@ def test_exif_rotation_is_applied(tmp_path, colours):
     exif[0x0112] = 6  # stored turned: show rotated by 90 degrees clockwise
     Image.fromarray(colours).save(tmp_path / 'a.png', exif=exif)
     check(tmp_path / 'a.png', np.rot90(colours, -1))
+
+
+def swapped_primaries() -> bytes:
+    """A colour profile in which red and green have changed places, made of Pillow's sRGB."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    profile = bytearray(plain.replace('sRGB'.encode('utf-16-be'), 'test'.encode('utf-16-be')))
+    red, green = (profile.index(tag, 128) for tag in (b'rXYZ', b'gXYZ'))
+    profile[red : red + 4], profile[green : green + 4] = b'gXYZ', b'rXYZ'
+    return bytes(profile)
+
+
+def test_colour_profiles_are_applied(tmp_path, colours):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    Image.fromarray(colours).save(tmp_path / 'a.png', icc_profile=srgb)
+    check(tmp_path / 'a.png', colours)
+    swapped = colours[..., [1, 0, 2]]
+    Image.fromarray(colours).save(tmp_path / 'b.png', icc_profile=swapped_primaries())
+    check(tmp_path / 'b.png', swapped, tolerance=2)
+    for damaged in (b'no profile', srgb[:200]):
+        Image.fromarray(colours).save(tmp_path / 'c.png', icc_profile=damaged)
+        check(tmp_path / 'c.png', colours)
+    options = dict(icc_profile=swapped_primaries(), transparency=(200, 30, 40))
+    Image.fromarray(colours).save(tmp_path / 'd.png', **options)
+    swapped[:10, :12] = 255
+    check(tmp_path / 'd.png', swapped, tolerance=2)
+
+
+def test_the_first_frame_of_an_animation(tmp_path, colours):
+    frames = [Image.fromarray(colours), Image.new('RGB', (24, 20), 'black')]
+    frames[0].save(tmp_path / 'a.webp', save_all=True, append_images=frames[1:], lossless=True)
+    check(tmp_path / 'a.webp', colours)
+    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
+    check(tmp_path / 'a.gif', colours)
+    assert list_pictures(str(tmp_path)) == ['a.gif', 'a.webp']
+
+
+def test_pixel_bombs_are_named(tmp_path, monkeypatch, colours):
+    Image.fromarray(colours).save(tmp_path / 'a.png')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(PictureError, match=r'a\.png.*decompression bomb'):
+        read_picture(str(tmp_path / 'a.png'))
+
+
+def test_other_formats_than_listed_are_not_tried(tmp_path):
+    """EPS would be given to another program."""
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.jpg', 'eps')
+    with pytest.raises(PictureError, match='no picture that Pillow can read'):
+        read_picture(str(tmp_path / 'a.jpg'))
+
+
+def test_zip_members_stay_inside(tmp_path, colours):
+    Image.fromarray(colours).save(tmp_path / 'a.png')
+    with zipfile.ZipFile(tmp_path / 'b.zip', 'w') as archive:
+        for name in ('/etc/a.png', '../a.png', 'x/../../a.png', 'x//a.png', 'good/a.png'):
+            archive.writestr(zipfile.ZipInfo(name), (tmp_path / 'a.png').read_bytes())
+    with zipfile.ZipFile(tmp_path / 'b.zip') as archive:
+        assert '/etc/a.png' in archive.namelist()
+    assert list_pictures(str(tmp_path / 'b.zip')) == ['good/a.png']
 
 
 @pytest.mark.parametrize('keep, message', [(0, r'empty \(0 bytes\)'), (400, 'decoded|truncated')])

@@ -1,12 +1,14 @@
 import json
 import os
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from i2ilr_mm.inference.batch import find_pictures, translate_files
+from i2ilr_mm.lr import down
 
 
 def report(folder) -> list[dict]:
@@ -22,8 +24,8 @@ def test_a_folder_and_what_cannot_be_used_in_it(translator, heads, tmp_path, cap
     (folder / 'broken.png').write_bytes(b'no picture')
     (folder / 'empty.jpg').write_bytes(b'')
     (folder / 'notes.txt').write_text('no picture either')
-    failed = translate_files(translator, [str(folder)], [str(good[2])], str(tmp_path / 'out'))
-    assert failed == 2
+    places = [str(folder)], [str(good[2])], str(tmp_path / 'out')
+    assert translate_files(translator, *places) == (2, 2)
     target = good[2].stem
     lines = report(tmp_path / 'out')
     made = [line['file'] for line in lines if 'file' in line]
@@ -36,34 +38,103 @@ def test_a_folder_and_what_cannot_be_used_in_it(translator, heads, tmp_path, cap
     output = capsys.readouterr()
     told = output.out + output.err
     assert told.count('passed over: ') == 2 and '0 bytes' in told
+    assert told.count('1 other files in') == 1  # notes.txt
     assert '2 of 4 pairs translated' in told
 
 
-def test_a_second_call_goes_on_and_never_overwrites(translator, pictures, tmp_path, capsys):
-    out = tmp_path / 'out'
+def mask_picture(folder) -> str:
+    Image.new('L', (8, 8), 'grey').save(folder / 'mask8.png')
+    return str(folder / 'mask8.png')
+
+
+def test_a_second_call_goes_on_and_never_overwrites(
+    translator, pictures, tmp_path, capsys, monkeypatch
+):
+    out, grid = tmp_path / 'out', tmp_path / 'grid.png'
 
     def call(sources, **options):
         return translate_files(translator, sources, [pictures[3]], str(out), **options)
 
-    call(pictures[:1])
+    assert call(pictures[:1]) == (1, 0)
     (first,) = out.glob('*.png')
     before = first.stat().st_mtime_ns
-    call(pictures[:3], grid=str(tmp_path / 'grid.png'))
+    call(pictures[:3], grid=str(grid))
     assert first.stat().st_mtime_ns == before and len(list(out.glob('*.png'))) == 3
     assert '1 of 3 results are there already' in capsys.readouterr().out
     assert len(report(out)) == 3
-    assert Image.open(tmp_path / 'grid.png').height == 22 + 2 * 132
+    assert Image.open(grid).height == 22 + 3 * 132
+    assert call(pictures[:3], grid=str(grid)) == (3, 0)  # the same command, once more
     for options, message in (
         (dict(strength=0.5), 'made with another strength'),
         (dict(project=True), 'made with another project'),
-        (dict(grid=str(tmp_path / 'grid.png')), 'grid.png.* exists'),
+        (dict(mask=mask_picture(tmp_path)), 'made with another mask'),
     ):
         with pytest.raises(FileExistsError, match=message):
             call(pictures[:3], **options)
+    with pytest.raises(FileExistsError, match=r'grid\.png.* exists'):
+        call(pictures[:5], grid=str(grid))
+    monkeypatch.setitem(translator.about, 'weights', 'of another model')
+    with pytest.raises(FileExistsError, match='made with another weights'):
+        call(pictures[:3])
+    monkeypatch.undo()
     assert first.stat().st_mtime_ns == before
     call(pictures[:3], project=True, overwrite=True)
     assert first.stat().st_mtime_ns > before
     assert all(line['lr_worst'] < 0.5 for line in report(out)[-3:])
+
+
+def test_a_picture_that_was_replaced_is_noticed(translator, pictures, tmp_path):
+    source = tmp_path / 'a.jpg'
+    shutil.copy(pictures[0], source)
+    call = [str(source)], pictures[1:2], str(tmp_path / 'out')
+    translate_files(translator, *call)
+    shutil.copy(pictures[2], source)
+    with pytest.raises(FileExistsError, match='made with another inputs'):
+        translate_files(translator, *call)
+
+
+def test_odd_names(translator, pictures, tmp_path):
+    """Equal stems, a name that is no text, and one that is too long together with its target's."""
+    folder, out, target = tmp_path / 'in', tmp_path / 'out', 't' * 20
+    folder.mkdir()
+    shutil.copy(pictures[0], folder / 'a.jpg')
+    Image.open(pictures[0]).save(folder / 'a.png')
+    shutil.copy(pictures[0], os.fsencode(folder) + b'/b\xff.jpg')
+    shutil.copy(pictures[0], folder / ('c' * 240 + '.jpg'))
+    shutil.copy(pictures[1], tmp_path / f'{target}.jpg')
+    found = translate_files(translator, [str(folder)], [str(tmp_path / f'{target}.jpg')], str(out))
+    assert found == (3, 1)
+    assert {f'a.jpg__{target}.png', f'a.png__{target}.png'} < set(os.listdir(out))
+    assert sum('too long' in line.get('error', '') for line in report(out)) == 1
+
+
+def test_results_below_the_sources_are_no_sources(translator, pictures, tmp_path):
+    shutil.copy(pictures[0], tmp_path / 'a.jpg')
+    call = [str(tmp_path)], pictures[1:2], str(tmp_path / 'out')
+    assert translate_files(translator, *call) == (1, 0)
+    assert translate_files(translator, *call) == (1, 0)
+
+
+def test_a_blend_of_all_targets(translator, pictures, tmp_path):
+    call = pictures[:1], pictures[2:5], str(tmp_path / 'out')
+    options = dict(blend=True, project=True)
+    translate_files(translator, *call, **options)
+    (path,) = (tmp_path / 'out').glob('*__blend.png')
+    error = down(translator.source(path)[None], 8)[0] - translator.blend(pictures[2:5])
+    assert error.abs().max() * 127.5 < 0.5
+    assert translate_files(translator, *call, **options) == (1, 0)
+
+
+def test_a_damaged_member_of_a_zip(translator, pictures, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        for i in range(2):
+            archive.write(pictures[i], f'{i}.jpg')
+    data = bytearray((tmp_path / 'a.zip').read_bytes())
+    data[data.index(b'PK\x01\x02') + 8] |= 1  # the first member is marked as encrypted
+    (tmp_path / 'a.zip').write_bytes(data)
+    out = str(tmp_path / 'out')
+    assert translate_files(translator, [str(tmp_path / 'a.zip')], pictures[2:3], out) == (1, 1)
+    assert 'encrypted' in capsys.readouterr().out
 
 
 def test_all_pairs_and_a_mask(translator, pictures, tmp_path):
@@ -93,7 +164,9 @@ def test_finding_pictures(heads, tmp_path):
     assert [name for _, name in find_pictures([str(folder)])] == names
     assert [name for _, name in find_pictures([f'{folder}/*.jpg'])] == names
     assert len(find_pictures([str(heads)])) == 18
-    with pytest.raises(FileNotFoundError, match="nothing at '.*none"):
+    assert len(find_pictures([f'{heads}/**'])) == 18  # not the folders that it matches, too
+    assert len(find_pictures(['embedded:heads64'])) == 2000
+    with pytest.raises(FileNotFoundError, match="no picture at '.*none"):
         find_pictures([str(tmp_path / 'none*.jpg')])
     with pytest.raises(FileNotFoundError, match='no pictures in'):
         find_pictures([str(tmp_path)])

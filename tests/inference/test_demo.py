@@ -49,8 +49,8 @@ def test_the_page_and_what_it_asks_for(client, translator):
         checkpoint=translator.about['checkpoint'],
     )
     example = client.get('/api/examples/5')
-    assert Image.open(io.BytesIO(example.data)).size == (64, 64)
-    assert example.mimetype == 'image/jpeg' and client.get('/api/examples/6').status_code == 404
+    assert Image.open(io.BytesIO(example.data)).size == (32, 32)
+    assert example.mimetype == 'image/png' and client.get('/api/examples/6').status_code == 404
 
 
 def test_the_answer_is_the_translators(client, translator):
@@ -89,7 +89,11 @@ def test_an_uploaded_target_becomes_a_grid(client):
         (dict(grid=json.dumps([['red'] * 8] * 8)), '8 rows of 8 colours'),
         (dict(strength='2'), 'strength is 2'),
         (dict(strength='much'), "strength is 'much'"),
-        (dict(mask='[[1]]'), r'the mask is (1, 1)'),
+        (dict(mask='[[1]]'), 'the mask is (1, 1)'),
+        (dict(mask='[]'), 'the mask is (0,)'),
+        (dict(mask='{}'), 'the mask must be a JSON list'),
+        (dict(grid='[' * 100000), '8 rows of 8 colours'),
+        (dict(source=(png(np.zeros((8000, 8000))), 'a.png')), 'is 8000 x 8000; this page takes'),
     ],
 )
 def test_mistakes_are_told(client, form, message):
@@ -100,6 +104,18 @@ def test_mistakes_are_told(client, form, message):
 def test_large_uploads_are_refused(client):
     answer = ask(client, source=(io.BytesIO(bytes(2_000_000)), 'a.jpg'))
     assert answer.status_code == 413 and 'larger than the 1 MB' in answer.json['error']
+
+
+RESULT_CELL = """async ([row, column]) => {
+  const picture = document.getElementById('result'), canvas = document.createElement('canvas');
+  await picture.decode();
+  const cell = picture.naturalWidth / 8, context = canvas.getContext('2d');
+  canvas.width = canvas.height = picture.naturalWidth;
+  context.drawImage(picture, 0, 0);
+  const data = context.getImageData(column * cell, row * cell, cell, cell).data, sum = [0, 0, 0];
+  data.forEach((value, i) => { if (i % 4 < 3) sum[i % 4] += value; });
+  return sum.map(value => value / cell / cell);
+}"""
 
 
 @pytest.fixture
@@ -183,6 +199,8 @@ def test_painting_in_a_browser(address, heads, tmp_path):
             " === 'rgb(0, 255, 0)'"
         )
         assert colour(page, 'shrunk', 3, 4) == 'rgb(0, 255, 0)'
+        shown = page.evaluate(RESULT_CELL, [3, 4])  # the picture itself
+        assert shown == pytest.approx([0, 255, 0], abs=1)
 
         notes = tmp_path / 'notes.txt'
         notes.write_text('no picture')

@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from i2ilr_mm.inference import I2ILRInferencer
 
 
-def test_it_answers_as_the_translator_does(root, translator, pictures, tmp_path, monkeypatch):
+def test_it_answers_as_the_translator_does(root, translator, pictures, tmp_path):
     inferencer = I2ILRInferencer.__new__(I2ILRInferencer)
     inferencer.translator = translator
     out = tmp_path / 'a.png'
@@ -13,6 +14,10 @@ def test_it_answers_as_the_translator_does(root, translator, pictures, tmp_path,
     assert np.array_equal(found['infer_results'], expected.image)
     assert np.array_equal(Image.open(out), expected.image)
     assert found['lr_worst'] < 0.5 and found['source'] == pictures[0]
+    with pytest.raises(FileExistsError, match='exists; give a new name'):
+        inferencer.infer(pictures[0], pictures[1], str(out))
+    several, images = inferencer.infer(pictures[:2], pictures[2], str(tmp_path / 'more'))
+    assert len(several) == len(images) == 2 and (tmp_path / 'more/00001.png').is_file()
     assert image.shape == (1, 3, 32, 32)
     assert np.array_equal((image[0] * 255).round().byte().permute(1, 2, 0), expected.image)
     assert np.array_equal(inferencer(pictures[0], pictures[1], project=True)[1], image)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from i2ilr_mm.inference import Translator
 from i2ilr_mm.lr import down, from_uint8
 
 
@@ -22,10 +23,11 @@ def test_every_form_of_a_picture_gives_the_same_result(translator, pictures, hea
         assert result.source_name == ''
 
 
-def test_results_do_not_depend_on_the_batch(translator, pictures):
-    several = translator.translate(pictures[:3], pictures[3:6])
+@pytest.mark.parametrize('project', [False, True])
+def test_results_do_not_depend_on_the_batch(translator, pictures, project):
+    several = translator.translate(pictures[:3], pictures[3:6], project=project)
     for i, result in enumerate(several):
-        (alone,) = translator.translate(pictures[i], pictures[3 + i])
+        (alone,) = translator.translate(pictures[i], pictures[3 + i], project=project)
         gap = np.abs(np.array(alone.image, int) - np.array(result.image, int))
         assert gap.max() <= 1
 
@@ -39,14 +41,21 @@ def test_a_target_is_shrunk_or_taken_as_it_is(translator, pictures):
         from_uint8(torch.arange(192).byte()).view(8, 8, 3).permute(2, 0, 1),
     )
     assert torch.equal(translator.target(lr), lr)
-    with pytest.raises(ValueError, match='is 4 x 4.*trained with LR targets of 8 x 8'):
-        translator.target(small.resize((4, 4)))
+    assert torch.equal(translator.target(lr[None]), lr)
+    for size in ((4, 4), (8, 9), (9, 8), (12, 40)):
+        message = f'is {size[0]} x {size[1]}.*trained with LR targets of 8 x 8'
+        with pytest.raises(ValueError, match=message):
+            translator.target(small.resize(size))
 
 
 def test_folders_and_pairs(translator, heads, pictures):
     folder = heads / 'val' / 'male'
     results = translator.translate(folder, pictures[0])
     assert len(results) == 3 and {r.target_name for r in results} == {pictures[0]}
+    same = translator.translate(folder.glob('*.jpg'), pictures[0])  # any iterable will do
+    assert sorted(r.source_name for r in same) == sorted(r.source_name for r in results)
+    batch = np.stack([np.array(r.image) for r in results])
+    assert len(translator.translate(batch, pictures[0])) == 3
     every = translator.translate(pictures[:2], pictures[2:5], pairs='all')
     named = [(r.source_name, r.target_name) for r in every]
     assert named == [(s, t) for s in pictures[:2] for t in pictures[2:5]]
@@ -105,12 +114,15 @@ def test_dials(translator, pictures):
     for dials, message in (
         (dict(strength=1.5), 'strength is 1.5'),
         (dict(mask=np.ones((4, 4))), r'mask is \(4, 4\)'),
-        (dict(mask=np.full((8, 8), 2.0)), 'values 2 to 2'),
+        (dict(mask=np.full((8, 8), 2.0)), 'one share from 0 to 1'),
+        (dict(mask=[]), r'mask is \(0,\)'),
+        (dict(mask='x'), 'one share from 0 to 1'),
     ):
         with pytest.raises(ValueError, match=message):
             target(**dials)
-    with pytest.raises(ValueError, match='1 pictures and 2 weights'):
-        translator.blend([pictures[1]], [1, 2])
+    for weights in ([1, 2], [-1], [float('nan')], [0]):
+        with pytest.raises(ValueError, match='weights'):
+            translator.blend([pictures[1]], weights)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +151,8 @@ def test_pil_pictures_are_turned_upright(translator):
     picture.save(buffer, 'jpeg', exif=exif, quality=95)
     source = translator.source(Image.open(buffer))
     assert source[1, :8].mean() > 0.9 and source[1, -8:].mean() < -0.9
+
+
+def test_devices_are_checked(root, translator):
+    with pytest.raises(ValueError, match="device 'nonsense' cannot be used"):
+        Translator(root / 'configs/i2ilr_heads64.py', 'none.pth', device='nonsense')

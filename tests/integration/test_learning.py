@@ -47,6 +47,7 @@ def checkpoint(tmp_path_factory) -> str:
     rare = ['checkpoint.interval', 'samples.interval']
     options = {**SMALL, **{f'default_hooks.{name}': 2000 for name in rare}}
     options |= {'train_cfg.max_iters': 2000, 'train_cfg.val_interval': 2001}
+    options['model.r1_loss.gamma'] = 10.0  # which the bounds were found with
     options['val_evaluator'] = '[{"type":"LRConsistency"}]'
     settings = [f'{key}={value}' for key, value in options.items()]
     command = [sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', folder]

@@ -1,5 +1,6 @@
 """Whole commands on small real pictures; every flag has a test that fails when it does nothing."""
 
+import io
 import json
 import os
 import re
@@ -506,6 +507,7 @@ def test_translate(trained, heads, tmp_path):
     assert written.size == (32, 32) and written.info['i2ilr_mm:strength'] == '0.5'
     assert float(written.info['i2ilr_mm:lr_worst']) < 0.5
     (tmp_path / 'in/2.jpg').write_bytes(b'no picture')
+    assert python(*command, *sizes, check=False).returncode == 1  # the grid would change
     again = python(*command, '--overwrite', *sizes, check=False)
     assert again.returncode == 3 and '1 could not be' in again.stdout
     assert again.stdout.count('passed over') == 1
@@ -527,7 +529,9 @@ def test_demo_serves_this_machine_alone(trained, heads, tmp_path):
             model = json.load(answer)
         assert (model['img_size'], model['max_upload_mb']) == (32, 2)
         with urllib.request.urlopen(address + 'api/examples/0') as answer:
-            assert answer.read() in [path.read_bytes() for path in heads.rglob('*.jpg')]
+            assert Image.open(io.BytesIO(answer.read())).size == (32, 32)
+        with pytest.raises(OSError):  # another address of this machine
+            urllib.request.urlopen(address.replace('127.0.0.1', '127.0.0.2'), timeout=5)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)

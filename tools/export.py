@@ -1,6 +1,7 @@
 """Export a model: python tools/export.py CONFIG CKPT OUT --format onnx"""
 
 import argparse
+import os
 
 from _cli import add_config_arguments, run
 
@@ -35,8 +36,11 @@ def main(args: argparse.Namespace) -> None:
         f'one picture: {found["exported"] * 1000:.1f} ms exported, '
         f'{found["pytorch"] * 1000:.1f} ms in PyTorch'
     )
-    if found['largest difference'] > 1e-4:
-        raise ValueError(f"'{args.out}' differs from PyTorch by more than 1e-4; do not use it")
+    if not found['largest difference'] <= 1e-4:
+        os.rename(args.out, f'{args.out}.wrong')
+        raise ValueError(
+            f"'{args.out}' differs from PyTorch by more than 1e-4; it is now '{args.out}.wrong'"
+        )
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ from _cli import add_config_arguments, run
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Translate sources towards LR targets. One picture alone serves for all of the '
-        'other side; otherwise they are taken in the order of their names.',
+        'other side; otherwise they are taken in order, in a folder that of the names.',
         epilog='Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is '
         'wrong; 3 some pictures could not be used, and the rest was translated.',
     )

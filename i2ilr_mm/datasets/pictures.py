@@ -5,7 +5,9 @@ names can be printed, stored and given to worker processes, which open archives 
 """
 
 import io
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from contextlib import nullcontext
@@ -92,7 +94,15 @@ def _archive(path: str, process: int) -> zipfile.ZipFile:
 
 
 # Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
-UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(OSError, EOFError, KeyError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+# What Pillow's decoders raise for damaged pictures.
+UNDECODABLE = (
+    *(OSError, EOFError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError),
+    *(ArithmeticError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def read_bytes(path: str) -> bytes:
@@ -136,7 +146,7 @@ def read_picture(path: str) -> np.ndarray:
         raise PictureError(f"'{path}' is no picture that Pillow can read") from error
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNDECODABLE as error:
         raise PictureError(f"'{path}' cannot be decoded: {error}") from error
 
 
@@ -159,7 +169,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     """The same colours in sRGB; a profile that is damaged or of another kind is passed over."""
     profile = image.info.get('icc_profile')
     image.load()  # what is wrong with the pixels is not taken for the profile's fault
-    if not profile:
+    if not profile or image.mode in ('F', 'I'):
         return image
     try:
         own = ImageCms.ImageCmsProfile(io.BytesIO(profile))

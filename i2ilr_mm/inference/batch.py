@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -43,12 +44,18 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
 
     Raises:
         FileNotFoundError: If a place does not exist, or holds no pictures.
+        ValueError: If ``out`` is one of the places.
     """
-    found: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
+    inside = os.path.realpath(out) + os.sep if out else ''
     for place in places:
         if is_root(place):
             in_root = pictures_in(place)
             _tell_of_others(place, len(in_root))
+            if inside and os.path.isdir(place):
+                if os.path.realpath(place) + os.sep == inside:
+                    raise ValueError(f"--out: '{out}' holds the pictures; give a folder of its own")
+                in_root = [p for p in in_root if not os.path.realpath(p[0]).startswith(inside)]
         elif os.path.exists(place) or '::' in place:
             in_root = [(place, os.path.basename(place.rpartition('::')[2]))]
         else:
@@ -56,14 +63,14 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
             in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
             if not in_root:
                 raise FileNotFoundError(f"there is no picture at '{place}'")
-        found.update(in_root)
-    if out:
-        inside = os.path.abspath(out) + os.sep
-        found = {p: name for p, name in found.items() if not os.path.abspath(p).startswith(inside)}
-    stems = [os.path.splitext(name)[0].lower() for name in found.values()]
+        found += in_root
+    if not found:
+        raise FileNotFoundError(f'there are no pictures in {", ".join(places)}, results apart')
+    stems = [os.path.splitext(name)[0].lower() for _, name in found]
+    pictures_of = Counter(stem for stem, _ in set(zip(stems, (path for path, _ in found))))
     return [
-        (path, os.path.splitext(name)[0] if stems.count(stem) == 1 else name)
-        for (path, name), stem in zip(found.items(), stems)
+        (path, os.path.splitext(name)[0] if pictures_of[stem] == 1 else name)
+        for (path, name), stem in zip(found, stems)
     ]
 
 
@@ -71,7 +78,7 @@ def _tell_of_others(place: str, pictures: int) -> None:
     """Say how many files of a folder or zip are no pictures by their names."""
     if os.path.isdir(place):
         count = sum(
-            not name.startswith('.') and not name.lower().endswith(EXTENSIONS)
+            not name.startswith('.') and not name.lower().endswith((*EXTENSIONS, '.jsonl'))
             for _, _, names in os.walk(place, followlinks=True)
             for name in names
         )
@@ -136,15 +143,15 @@ def translate_files(
         Number of pairs whose result is there, and of those that could not be translated.
 
     Raises:
-        FileExistsError: If a result exists that was made with other pictures or settings, or if the
-            grid exists and would change.
+        FileExistsError: If a result exists that was made with other pictures or settings.
         FileNotFoundError: If there are no pictures.
-        ValueError: If a dial is out of range, or two results would have one name.
+        ValueError: If a dial is out of range, two results would have one name, or ``out`` holds the
+            pictures.
     """
     if grid and not grid.lower().endswith('.png'):
         raise ValueError(f"--grid: '{grid}' must end in .png")
     read = _Reader(translator)
-    found = find_pictures(targets)
+    found = find_pictures(targets, out)
     if blend:
         read.blended = translator.blend([path for path, _ in found])
         found = [('+'.join(os.path.basename(path) for path, _ in found), 'blend')]
@@ -158,8 +165,7 @@ def translate_files(
     settings = _settings(translator, project, strength, cells)
     done = {t.file for t in tasks if not overwrite and _is_done(t, settings, read)}
     todo = [task for task in tasks if task.file not in done]
-    if grid and todo and os.path.exists(grid) and not overwrite:
-        raise FileExistsError(f"--grid: '{grid}' exists; give another name, or --overwrite")
+    grid_is_new = not grid or overwrite or not os.path.exists(grid)
     if done:
         print(f'{len(done)} of {len(tasks)} results are there already')
     os.makedirs(out, exist_ok=True)
@@ -172,8 +178,9 @@ def translate_files(
         def fail(task: Task, error: Exception) -> None:
             nonlocal failed
             failed += 1
-            read.tell(bar, str(error))
-            _add(report, dict(source=task.source, target=task.target, error=str(error)))
+            problem = str(error) or f"{type(error).__name__} at '{task.source}'"
+            read.tell(bar, problem)
+            _add(report, dict(source=task.source, target=task.target, error=problem))
 
         for block in _blocks(todo, translator.batch_size):
             good = []
@@ -201,8 +208,10 @@ def translate_files(
                     worst = max(worst, result.lr_worst)
             bar.update(len(block))
     ready = [task for task in tasks if os.path.exists(task.file)]
-    if grid and ready and (todo or not os.path.exists(grid)):
+    if grid and ready and grid_is_new:
         _draw_grid(translator, read, ready, strength, cells, grid)
+    elif not grid_is_new:
+        print(f'grid: {grid} exists and is left as it is; --overwrite draws it anew')
     print(
         f'{len(todo) - failed} of {len(tasks)} pairs translated into {out}'
         + (f', {failed} could not be' if failed else '')
@@ -288,7 +297,13 @@ def _is_done(task: Task, settings: dict[str, str], read: _Reader) -> bool:
     try:
         expected = dict(settings, inputs=read.inputs(task))
     except ValueError:  # a picture is gone; its result is not taken back
-        expected = settings
+        expected = dict(settings)
+    if 'weights' not in text:
+        raise FileExistsError(
+            f"'{task.file}' exists, and is no result of this tool: choose another --out, or "
+            f'--overwrite it'
+        )
+    del expected['checkpoint']  # a name; the weights tell
     other = [name for name, value in expected.items() if text.get(name) != value]
     if other:
         raise FileExistsError(
@@ -327,11 +342,19 @@ def _draw_grid(
     path: str,
 ) -> None:
     """Lay results out from their files: source, LR target, result, the result shrunk, its error."""
-    shown = tasks[:MOST_ROWS]
-    source = torch.stack([read.source(task.source) for task in shown])
-    lr = torch.stack([read.target(task.target) for task in shown])
+    rows = []
+    for task in tasks:
+        try:
+            row = read.source(task.source), read.target(task.target), translator.source(task.file)
+        except ValueError:  # a result can outlive its pictures
+            continue
+        rows.append(row)
+        if len(rows) == MOST_ROWS:
+            break
+    if not rows:
+        return
+    source, lr, image = (torch.stack(column) for column in zip(*rows))
     lr = translator.dial(source, lr, strength, cells)
-    image = torch.stack([translator.source(task.file) for task in shown])
     shrunk = down(image, translator.lr_size, translator.lr_method)
     error = (shrunk - lr).abs()
     levels = error.flatten(1) * GREY_LEVELS

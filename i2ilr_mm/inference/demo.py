@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.pictures import FORMATS, read_picture
+from ..datasets.pictures import FORMATS, UNDECODABLE, PictureError, read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
 from .translator import Translation, Translator, pictures_in
@@ -42,14 +42,8 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
             'the page needs packages that are not installed: '
             'pip install -c requirements/constraints.txt -r requirements/demo.txt'
         ) from error
-    found = [path for path, _ in pictures_in(examples)]
-    count = min(EXAMPLES, len(found))
-    offered = [
-        fit_picture(
-            read_picture(found[i * len(found) // count]), translator.img_size, translator.fit
-        )
-        for i in range(count)
-    ]
+    offered = _examples(translator, examples)
+    count = len(offered)
     app = flask.Flask('i2ilr_mm')
     app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
     one_at_a_time = threading.Lock()
@@ -106,6 +100,27 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
     return app
 
 
+def _examples(translator: Translator, place: str) -> list[np.ndarray]:
+    """Some pictures (H, H, 3) of a folder, zip or embedded set; those that cannot be read are not.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    found = [path for path, _ in pictures_in(place)]
+    first = [found[i * len(found) // EXAMPLES] for i in range(min(EXAMPLES, len(found)))]
+    offered: list[np.ndarray] = []
+    for path in dict.fromkeys([*first, *found]):
+        try:
+            offered.append(fit_picture(read_picture(path), translator.img_size, translator.fit))
+        except PictureError:
+            continue
+        if len(offered) == EXAMPLES:
+            break
+    if not offered:
+        raise FileNotFoundError(f"no picture in '{place}' can be read")
+    return offered
+
+
 def _uploaded(file: Any, what: str) -> Image.Image:
     """The picture in an uploaded file.
 
@@ -118,7 +133,7 @@ def _uploaded(file: Any, what: str) -> Image.Image:
         image = Image.open(io.BytesIO(file.read()), formats=FORMATS)
         if image.width * image.height <= MOST_PIXELS:
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNDECODABLE as error:
         raise ValueError(f"{what} '{file.filename}' is no picture that can be read") from error
     if image.width * image.height > MOST_PIXELS:
         raise ValueError(
@@ -201,7 +216,8 @@ def serve(app: Any, host: str, port: int) -> None:
             host=host,
             port=port,
             threads=4,
-            max_request_body_size=app.config['MAX_CONTENT_LENGTH'],
+            # Flask's answer is the better one, so that it should see what is little too large.
+            max_request_body_size=2 * app.config['MAX_CONTENT_LENGTH'],
         )
     except OSError as error:
         raise ValueError(f'{host}:{port} cannot be served: {error}; try another --port') from error
@@ -209,6 +225,9 @@ def serve(app: Any, host: str, port: int) -> None:
         print(
             f'warning: --host {host} lets other machines use this page; nobody is asked who it is'
         )
-    shown = f'[{host}]' if ':' in host else host
-    print(f'open http://{shown}:{server.effective_port}/ (stop with Ctrl-C)', flush=True)
+    # A name can stand for several addresses.
+    addresses = getattr(server, 'effective_listen', None) or [(host, server.effective_port)]
+    for name, number in addresses:
+        shown = f'[{name}]' if ':' in name else name
+        print(f'open http://{shown}:{number}/ (stop with Ctrl-C)', flush=True)
     server.run()

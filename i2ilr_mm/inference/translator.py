@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..datasets.pictures import (
     EMBEDDED,
+    UNDECODABLE,
     list_pictures,
     picture_path,
     read_picture,
@@ -287,7 +288,7 @@ class Translator:
         if mask is not None:
             try:
                 cells = torch.as_tensor(np.asarray(mask, dtype=np.float32))
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 cells = torch.zeros(0)
             if cells.shape != share.shape or not ((cells >= 0) & (cells <= 1)).all():
                 raise ValueError(
@@ -417,7 +418,7 @@ def _to_array(picture: Picture) -> np.ndarray:
     if isinstance(picture, Image.Image):
         try:
             return np.array(to_rgb(picture))
-        except (OSError, SyntaxError) as error:
+        except UNDECODABLE as error:
             raise ValueError(f'the picture cannot be decoded: {error}') from error
     raise ValueError(
         f'a {type(picture).__name__} was given; accepted are paths, PIL images, uint8 arrays and '

@@ -117,6 +117,18 @@ def test_the_first_frame_of_an_animation(tmp_path, colours):
     assert list_pictures(str(tmp_path)) == ['a.gif', 'a.webp']
 
 
+@pytest.mark.parametrize('kind', ['webp', 'png', 'gif', 'jpg', 'tiff'])
+def test_damaged_pixels_are_named(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f'a.{kind}'
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    for cut in (len(whole) // 2, len(whole) // 4):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(PictureError, match='a.' + kind):
+            read_picture(str(path))
+
+
 def test_pixel_bombs_are_named(tmp_path, monkeypatch, colours):
     Image.fromarray(colours).save(tmp_path / 'a.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)

@@ -71,8 +71,11 @@ def test_a_second_call_goes_on_and_never_overwrites(
     ):
         with pytest.raises(FileExistsError, match=message):
             call(pictures[:3], **options)
-    with pytest.raises(FileExistsError, match=r'grid\.png.* exists'):
-        call(pictures[:5], grid=str(grid))
+    before_grid = grid.read_bytes()
+    assert call(pictures[:3], grid=str(grid)) == (3, 0)
+    assert grid.read_bytes() == before_grid and 'left as it is' in capsys.readouterr().out
+    monkeypatch.setitem(translator.about, 'checkpoint', 'renamed.safetensors')
+    assert call(pictures[:3]) == (3, 0)
     monkeypatch.setitem(translator.about, 'weights', 'of another model')
     with pytest.raises(FileExistsError, match='made with another weights'):
         call(pictures[:3])
@@ -113,6 +116,25 @@ def test_results_below_the_sources_are_no_sources(translator, pictures, tmp_path
     call = [str(tmp_path)], pictures[1:2], str(tmp_path / 'out')
     assert translate_files(translator, *call) == (1, 0)
     assert translate_files(translator, *call) == (1, 0)
+    both = [str(tmp_path)], [str(tmp_path)], str(tmp_path / 'out')
+    assert translate_files(translator, *both) == (1, 0)
+    with pytest.raises(ValueError, match='holds the pictures; give a folder of its own'):
+        translate_files(translator, [str(tmp_path)], pictures[1:2], str(tmp_path))
+    beside = [str(tmp_path / 'a.jpg')], pictures[1:2], str(tmp_path)  # named one by one
+    assert translate_files(translator, *beside) == (1, 0)
+
+
+def test_foreign_files_are_not_taken_for_results(translator, pictures, tmp_path):
+    source = os.path.basename(pictures[0]).removesuffix('.jpg')
+    target = os.path.basename(pictures[1]).removesuffix('.jpg')
+    Image.new('RGB', (4, 4)).save(tmp_path / f'{source}__{target}.png')
+    with pytest.raises(FileExistsError, match='is no result of this tool'):
+        translate_files(translator, pictures[:1], pictures[1:2], str(tmp_path))
+
+
+def test_a_target_can_be_named_twice(translator, pictures, tmp_path):
+    targets = [pictures[3], pictures[4], pictures[3]]
+    assert translate_files(translator, pictures[:3], targets, str(tmp_path / 'out')) == (3, 0)
 
 
 def test_a_blend_of_all_targets(translator, pictures, tmp_path):

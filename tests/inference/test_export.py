@@ -21,7 +21,7 @@ def test_exports_give_what_pytorch_gives(translator, kind, suffix, tmp_path):
 
 
 def test_projection_inside_an_onnx_file(translator, tmp_path):
-    """Driven by onnxruntime alone; targets that clipping hardly hinders, so that 5 rounds do."""
+    """Driven by onnxruntime alone; the same pictures as PyTorch's."""
     path = str(tmp_path / 'a.onnx')
     export(translator, path, 'onnx', projection=True)
     session = onnxruntime.InferenceSession(path)

@@ -535,7 +535,7 @@ def test_demo_serves_this_machine_alone(trained, heads, tmp_path):
         with pytest.raises(OSError):  # another address of this machine
             urllib.request.urlopen(address.replace('127.0.0.1', '127.0.0.2'), timeout=5)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=20)
 
 

@@ -58,6 +58,7 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
             img_size=translator.img_size,
             lr_size=translator.lr_size,
             examples=count,
+            fit=translator.fit,
             max_upload_mb=max_upload_mb,
             checkpoint=translator.about['checkpoint'],
         )

@@ -45,6 +45,7 @@ def test_the_page_and_what_it_asks_for(client, translator):
         img_size=32,
         lr_size=8,
         examples=6,
+        fit='stretch',
         max_upload_mb=1,
         checkpoint=translator.about['checkpoint'],
     )

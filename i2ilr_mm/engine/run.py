@@ -15,13 +15,12 @@ from mmengine.runner import Runner
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool
 from ..evaluation.baselines import BASELINES, Baseline
-from ..evaluation.grid import load_pairs, sample_grid
+from ..evaluation.grid import load_pairs, result_columns, sample_grid
 from ..evaluation.metrics import DistributionScores, LRConsistency
 from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
 from ..files import write_json
 from ..inference.model import init_model, load_weights, read_weights
-from ..lr import GREY_LEVELS, down
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
 
@@ -245,21 +244,12 @@ def draw_samples(
     Further columns show the results of ``others``, under their names.
     """
     source, lr = load_pairs(model, dataset, indices)
-    result = model.predict(source, lr)
-    shrunk = down(result, lr.shape[-1], model.lr_method)
-    error = (shrunk - lr).abs()
-    columns = {
-        'source': source,
-        'LR target': lr,
-        'result': result,
-        'result downscaled': shrunk,
-        'LR error x 8': error * 8 - 1,
-    }
+    columns, error = result_columns(source, lr, model.predict(source, lr), model.lr_method)
     for name, other in others.items():
         columns[name[:20]] = other.to(source.device).predict(source, lr)
     grid = sample_grid(
         columns,
-        notes=[f'{e:.1f} levels' for e in (error.mean(dim=(1, 2, 3)) * GREY_LEVELS).tolist()],
+        notes=[f'{e:.1f} levels' for e in error.mean(dim=(1, 2, 3)).tolist()],
     )
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     grid.save(path)

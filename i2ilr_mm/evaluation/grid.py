@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..lr import to_uint8, up
+from ..lr import GREY_LEVELS, down, to_uint8, up
 
 CELL = 128
 """Smallest side of a cell in pixels; smaller pictures are enlarged by whole factors."""
@@ -18,6 +18,27 @@ def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor
     batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
     inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
     return inputs['img'], inputs['lr']
+
+
+def result_columns(
+    source: Tensor, lr: Tensor, result: Tensor, lr_method: str
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3, s, s).
+
+    Returns:
+        Source, LR target, result, the result shrunk and its error, for :func:`sample_grid`; and the
+        error (B, 3, s, s) in grey levels.
+    """
+    shrunk = down(result, lr.shape[-1], lr_method)
+    error = (shrunk - lr).abs()
+    columns = {
+        'source': source,
+        'LR target': lr,
+        'result': result,
+        'result downscaled': shrunk,
+        'LR error x 8': error * 8 - 1,
+    }
+    return columns, error * GREY_LEVELS
 
 
 def sample_grid(columns: dict[str, Tensor], notes: Sequence[str] = ()) -> Image.Image:

@@ -17,9 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..datasets.pictures import EXTENSIONS, read_bytes, read_picture
-from ..evaluation.grid import sample_grid
+from ..evaluation.grid import result_columns, sample_grid
 from ..files import replacing
-from ..lr import GREY_LEVELS, down
 from .translator import Translator, is_root, pictures_in
 
 REPORT = 'report.jsonl'
@@ -355,19 +354,9 @@ def _draw_grid(
         return
     source, lr, image = (torch.stack(column) for column in zip(*rows))
     lr = translator.dial(source, lr, strength, cells)
-    shrunk = down(image, translator.lr_size, translator.lr_method)
-    error = (shrunk - lr).abs()
-    levels = error.flatten(1) * GREY_LEVELS
-    picture = sample_grid(
-        {
-            'source': source,
-            'LR target': lr,
-            'result': image,
-            'result downscaled': shrunk,
-            'LR error x 8': error * 8 - 1,
-        },
-        notes=[f'{row.mean():.2f} (max {row.max():.2f})' for row in levels],
-    )
+    columns, error = result_columns(source, lr, image, translator.lr_method)
+    notes = [f'{row.mean():.2f} (max {row.max():.2f})' for row in error.flatten(1)]
+    picture = sample_grid(columns, notes)
     with replacing(path) as partial:
         picture.save(partial, 'png')
     print(

@@ -23,7 +23,7 @@ from ..datasets.pictures import (
     resolve_root,
     to_rgb,
 )
-from ..datasets.transforms import FITS, fit_picture
+from ..datasets.transforms import FITS, fit_picture, shrink
 from ..files import replacing
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
 from .model import init_model
@@ -187,8 +187,7 @@ class Translator:
                 f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
                 f'picture (at least {self.img_size // 2} pixels a side), which is shrunk to it'
             )
-        image = _to_tensor(fit_picture(array, self.img_size, self.fit))
-        return down(image[None], s, self.lr_method)[0]
+        return shrink(fit_picture(array, self.img_size, self.fit), s, self.lr_method)
 
     def blend(self, pictures: Sequence[Picture], weights: Sequence[float] | None = None) -> Tensor:
         """The weighted mean of several LR targets, itself a target (3, s, s).

@@ -34,8 +34,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--all-pairs', action='store_true', help='every source with every target')
     parser.add_argument(
         '--blend',
-        action='store_true',
-        help="the mean of all targets' LR pictures as the one target",
+        nargs='*',
+        type=float,
+        metavar='WEIGHT',
+        help="the mean of all targets' LR pictures as the one target, by weight if weights are given",
     )
     parser.add_argument(
         '--project',
@@ -79,7 +81,7 @@ def main(args: argparse.Namespace) -> None:
         args.target,
         args.out,
         all_pairs=args.all_pairs,
-        blend=args.blend,
+        blend=args.blend or args.blend is not None,
         project=args.project,
         strength=args.strength,
         mask=args.mask,

@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -113,7 +113,7 @@ def translate_files(
     out: str,
     *,
     all_pairs: bool = False,
-    blend: bool = False,
+    blend: bool | Sequence[float] = False,
     project: bool = False,
     strength: float = 1.0,
     mask: str | None = None,
@@ -131,7 +131,8 @@ def translate_files(
         targets: The same.
         out: Folder for the results.
         all_pairs: Every source with every target, not one by one.
-        blend: One LR target, the mean of all targets'; results are named SOURCE__blend.png.
+        blend: One LR target, the mean of all targets' or, by one weight per target, a weighted one;
+            results are named SOURCE__blend.png.
         project: See :meth:`Translator.translate`; so are ``strength`` and ``mask``.
         strength: Share of the target.
         mask: Greyscale picture of the LR size.
@@ -151,8 +152,9 @@ def translate_files(
         raise ValueError(f"--grid: '{grid}' must end in .png")
     read = _Reader(translator)
     found = find_pictures(targets, out)
-    if blend:
-        read.blended = translator.blend([path for path, _ in found])
+    if blend is not False:
+        weights = None if blend is True else blend
+        read.blended = translator.blend([path for path, _ in found], weights)
         found = [('+'.join(os.path.basename(path) for path, _ in found), 'blend')]
     mode = 'all' if all_pairs else 'zip'
     pairs = translator.pair_up(find_pictures(sources, out), found, mode)

@@ -137,14 +137,18 @@ def test_a_target_can_be_named_twice(translator, pictures, tmp_path):
     assert translate_files(translator, pictures[:3], targets, str(tmp_path / 'out')) == (3, 0)
 
 
-def test_a_blend_of_all_targets(translator, pictures, tmp_path):
+@pytest.mark.parametrize('blend', [True, [3, 0, 1]])
+def test_a_blend_of_all_targets(translator, pictures, tmp_path, blend):
     call = pictures[:1], pictures[2:5], str(tmp_path / 'out')
-    options = dict(blend=True, project=True)
+    options = dict(blend=blend, project=True)
     translate_files(translator, *call, **options)
     (path,) = (tmp_path / 'out').glob('*__blend.png')
-    error = down(translator.source(path)[None], 8)[0] - translator.blend(pictures[2:5])
+    wanted = translator.blend(pictures[2:5], None if blend is True else blend)
+    error = down(translator.source(path)[None], 8)[0] - wanted
     assert error.abs().max() * 127.5 < 0.5
     assert translate_files(translator, *call, **options) == (1, 0)
+    with pytest.raises(ValueError, match='3 pictures and 2 weights'):
+        translate_files(translator, *call, blend=[1, 2])
 
 
 def test_a_damaged_member_of_a_zip(translator, pictures, tmp_path, capsys):

@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         nargs='*',
         type=float,
         metavar='WEIGHT',
-        help="the mean of all targets' LR pictures as the one target, by weight if weights are given",
+        help="the mean of all targets' LR pictures as the one target; a weight each, or all alike",
     )
     parser.add_argument(
         '--project',

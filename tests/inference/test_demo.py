@@ -208,6 +208,13 @@ def test_painting_in_a_browser(address, heads, tmp_path):
         page.set_input_files('#target-file', notes)
         expect(page.locator('#message')).to_contain_text('is no picture that can be read')
 
+        page.locator('#paint .cell').nth(29).click()  # left to the source, and so with a new target
+        other = page.locator('#paint .cell').nth(0)
+        before = other.get_attribute('aria-label')
+        page.set_input_files('#target-file', source)
+        expect(other).not_to_have_attribute('aria-label', before)
+        assert page.evaluate('state.mask[3][5]') == 0
+
         page.set_viewport_size(dict(width=390, height=800))
         assert page.evaluate('document.documentElement.scrollWidth') <= 390
         shot = os.environ.get('I2ILR_SCREENSHOT')

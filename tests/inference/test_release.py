@@ -1,9 +1,12 @@
+import time
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from i2ilr_mm.inference import init_model
+from i2ilr_mm.inference import Translator, init_model
 from i2ilr_mm.inference.release import publish, read_release
+from i2ilr_mm.inference.translator import pictures_in
 
 
 @pytest.fixture
@@ -59,3 +62,19 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
         init_model(config, tmp_path / 'none.safetensors')
     with pytest.raises(FileNotFoundError, match="there is 'embedded:heads64'"):
         init_model(config, 'embedded:cats')
+
+
+def test_the_shipped_model_certifies_heads_in_no_time(root):
+    """One level at worst over 40 pairs, and 0.3 s for one, from file to PNG, once it is loaded."""
+    translator = Translator(root / 'configs/i2ilr_heads64.py', 'embedded:heads64', device='cpu')
+    files = pictures_in('embedded:heads64')
+    heads = [path for path, name in files if name.startswith('test/')][:40]
+    results = translator.translate(heads, heads[7:] + heads[:7], project=True)
+    assert max(result.lr_worst for result in results) <= 1
+    assert all(result.reached for result in results)
+    times = []
+    for source, target in zip(heads[:5], heads[5:10], strict=True):
+        start = time.perf_counter()
+        translator.translate(source, target, project=True)[0].png()
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.3

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from _cli import ROOT, add_config_arguments, add_launcher_arguments, run
+from _cli import ROOT, add_config_arguments, add_launcher_arguments, named_runs, run
 
 PROTOCOLS = os.path.join(ROOT, 'configs', 'protocols')
 
@@ -39,9 +39,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--beside',
-        metavar='CHECKPOINT',
-        help='one more column in the pictures of --samples and --plots: the results of this model '
-        'of the same config',
+        nargs='+',
+        default=[],
+        metavar='[NAME=]CHECKPOINT',
+        help='further columns in the pictures of --samples and --plots: the results of these '
+        'models of the same config',
     )
     args = parser.parse_args()
     if args.beside and not (args.samples or args.plots):
@@ -59,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, protocol)
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
-    score(cfg, args.checkpoint, args.out, args.samples, args.plots, args.beside)
+    score(cfg, args.checkpoint, args.out, args.samples, args.plots, named_runs(args.beside))
 
 
 if __name__ == '__main__':

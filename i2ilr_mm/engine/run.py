@@ -24,6 +24,9 @@ from ..inference.model import init_model, load_weights, read_weights
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
 
+TITLE_LENGTH = 20
+"""Characters that a column of a grid has room for."""
+
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_name: str) -> None:
     """Take the given work dir, else the config's, else work_dirs/<config>."""
@@ -146,7 +149,7 @@ def score(
     out: str | None,
     samples: str | None,
     plots: str | None = None,
-    beside: str | None = None,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
 
@@ -156,17 +159,24 @@ def score(
             initialised, or one of :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
         out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
         samples: PNG for a grid of pairs, or None.
-        beside: A second checkpoint, whose results the grids show in one more column; or None.
+        beside: Name -> checkpoint of further models; each has a column in the grids, under the
+            last part of its name.
         plots: Folder for a grid sorted by LR error and for the Frechet distance against the number
             of results, or None.
 
     Raises:
         FileNotFoundError: If data, checkpoint or a weight file is missing.
-        ValueError: If the checkpoint does not fit the config.
+        ValueError: If a checkpoint does not fit the config, or two columns would have one title.
     """
+    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in beside]
+    if twice := {title for title in titles if titles.count(title) > 1}:
+        raise ValueError(
+            f'several columns would be called {sorted(twice)}; give each of them a name of at most '
+            f'{TITLE_LENGTH} characters: NAME=CHECKPOINT'
+        )
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)
-    others = {os.path.basename(beside): init_model(cfg, beside)} if beside else {}
+    others = {t: init_model(cfg, path) for t, path in zip(titles, beside.values(), strict=True)}
     runner = build_runner(cfg)
     model = unwrap(runner.model)
     if weights is not None:
@@ -246,7 +256,7 @@ def draw_samples(
     source, lr = load_pairs(model, dataset, indices)
     columns, error = result_columns(source, lr, model.predict(source, lr), model.lr_method)
     for name, other in others.items():
-        columns[name[:20]] = other.to(source.device).predict(source, lr)
+        columns[name] = other.to(source.device).predict(source, lr)
     grid = sample_grid(
         columns,
         notes=[f'{e:.1f} levels' for e in error.mean(dim=(1, 2, 3)).tolist()],

@@ -478,19 +478,22 @@ def test_publishing_and_comparing(trained, heads, tmp_path):
     result = python('publish_model.py', CONFIG, checkpoint, out, *options(heads))
     assert f'wrote {out}' in result.stdout
     found, pictures = [], []
-    for scored, beside in ((checkpoint, out), (out, checkpoint)):
-        samples = ['--samples', tmp_path / 'samples.png', '--beside', beside]
+    for scored, *beside in ((checkpoint, out), (out, f'a={checkpoint}', f'b={checkpoint}')):
+        samples = ['--samples', tmp_path / 'samples.png', '--beside', *beside]
         command = ['test.py', CONFIG, scored, '--work-dir', tmp_path, *samples]
         python(*command, *options(heads))
         found.append(json.loads((tmp_path / 'metrics.json').read_text())['scores'])
         pictures.append(Image.open(tmp_path / 'samples.png').convert('RGB'))
     assert found[0]['lr_mae']['value'] == pytest.approx(found[1]['lr_mae']['value'], rel=1e-3)
-    assert pictures[0].width == 4 + 6 * 132 + 90
+    assert [p.width for p in pictures] == [4 + 6 * 132 + 90, 4 + 7 * 132 + 90]
     result, other = ((4 + i * 132, 22, 132 * (i + 1), pictures[0].height) for i in (2, 5))
     gap = ImageChops.difference(pictures[0].crop(result), pictures[0].crop(other))
     assert max(high for _, high in gap.getextrema()) <= 1  # the same weights
     refused = python('test.py', CONFIG, out, '--beside', out, check=False)
     assert refused.returncode == 2 and '--samples or --plots' in refused.stdout
+    alike = ['--samples', tmp_path / 'x.png', '--beside', f'1/{out.name}', f'2/{out.name}']
+    refused = python('test.py', CONFIG, out, *alike, check=False)
+    assert refused.returncode == 1 and f"['{out.name}']; give each" in refused.stdout
 
 
 def test_translate(trained, heads, tmp_path):

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool
 from ..evaluation.baselines import BASELINES, Baseline
-from ..evaluation.grid import load_pairs, result_columns, sample_grid
+from ..evaluation.grid import COLUMNS, load_pairs, result_columns, sample_grid
 from ..evaluation.metrics import DistributionScores, LRConsistency
 from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
@@ -169,10 +169,10 @@ def score(
         ValueError: If a checkpoint does not fit the config, or two columns would have one title.
     """
     titles = [os.path.basename(name)[:TITLE_LENGTH] for name in beside]
-    if twice := {title for title in titles if titles.count(title) > 1}:
+    if twice := {title for title in titles if [*COLUMNS, *titles].count(title) > 1}:
         raise ValueError(
-            f'several columns would be called {sorted(twice)}; give each of them a name of at most '
-            f'{TITLE_LENGTH} characters: NAME=CHECKPOINT'
+            f'several columns would be called {sorted(twice)}; give each of them a name of its own '
+            f'of at most {TITLE_LENGTH} characters: NAME=CHECKPOINT'
         )
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)

@@ -10,6 +10,8 @@ from ..lr import GREY_LEVELS, down, to_uint8, up
 
 CELL = 128
 """Smallest side of a cell in pixels; smaller pictures are enlarged by whole factors."""
+COLUMNS = ('source', 'LR target', 'result', 'result downscaled', 'LR error x 8')
+"""What :func:`result_columns` calls its columns."""
 
 
 def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor, Tensor]:
@@ -26,19 +28,13 @@ def result_columns(
     """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3, s, s).
 
     Returns:
-        Source, LR target, result, the result shrunk and its error, for :func:`sample_grid`; and the
-        error (B, 3, s, s) in grey levels.
+        :data:`COLUMNS` -> pictures, for :func:`sample_grid`; and the error (B, 3, s, s) in grey
+        levels.
     """
     shrunk = down(result, lr.shape[-1], lr_method)
     error = (shrunk - lr).abs()
-    columns = {
-        'source': source,
-        'LR target': lr,
-        'result': result,
-        'result downscaled': shrunk,
-        'LR error x 8': error * 8 - 1,
-    }
-    return columns, error * GREY_LEVELS
+    pictures = (source, lr, result, shrunk, error * 8 - 1)
+    return dict(zip(COLUMNS, pictures, strict=True)), error * GREY_LEVELS
 
 
 def sample_grid(columns: dict[str, Tensor], notes: Sequence[str] = ()) -> Image.Image:

@@ -1,7 +1,7 @@
 """That a training teaches: a small net on the embedded heads, minutes on two cores.
 
 The bounds are met by that net alone: not by an untrained one, nor without its LR input, nor without
-its source. (Trained for 2,000 steps without the source a net has an FD-lite0 of 315, and without the
+its source. (Trained for 2,000 steps without its source a net has an FD-lite0 of 315, without its
 LR input an LR error of 36.2.)
 """
 

@@ -17,6 +17,8 @@ lr_size = 8
 model = dict(
     generator=dict(img_size=img_size, lr_size=lr_size),
     discriminator=dict(img_size=img_size, lr_size=lr_size),
+    projected_discriminator=dict(img_size=img_size, lr_size=lr_size),
+    source_loss=dict(img_size=img_size, lr_size=lr_size),
 )
 pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 train_dataloader = dict(dataset=pool)

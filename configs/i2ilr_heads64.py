@@ -14,8 +14,8 @@ lr_size = 8
 model = dict(
     generator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
     discriminator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
-    # Better than 10 and 0.1 at this size (docs/results.md); larger pictures ask for more.
-    r1_loss=dict(gamma=1.0),
+    projected_discriminator=dict(img_size=img_size, lr_size=lr_size),
+    source_loss=dict(img_size=img_size, lr_size=lr_size),
 )
 pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 # Many small steps teach more in the minutes that a CPU has than few large ones.

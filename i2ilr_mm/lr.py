@@ -20,6 +20,9 @@ RESIDUAL_BIN = 4.0
 DOWN_METHODS = ('box', 'bicubic')
 UP_METHODS = ('nearest', 'bilinear', 'bicubic')
 
+WORST_CONDITION = 1e3
+"""Condition of D U above which its inverse would lose the digits that an exact match needs."""
+
 
 def check_multiple(height: int, width: int, lr_size: int) -> None:
     """Refuse image sizes that an lr_size x lr_size grid does not divide.
@@ -123,16 +126,35 @@ def residual(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tensor:
-    """A (size, s) matrix U (D U)^-1 of one axis, so that D of it is the identity; float64."""
+def shrinking_matrix(size: int, lr_size: int, method: str) -> Tensor:
+    """The (s, size) matrix D of one axis: down(x) is D x D^T; float64.
+
+    Raises:
+        ValueError: If the size is no multiple of ``lr_size`` or the method is unknown.
+    """
     # The operators are separable: run them on an identity, constant along the other axis.
     unit = torch.eye(size, dtype=torch.float64)
     square = unit[:, None, :, None].expand(size, 1, size, size)
-    downscale = down(square, lr_size, method)[:, 0, :, 0].T
-    unit_lr = torch.eye(lr_size, dtype=torch.float64)
-    square_lr = unit_lr[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
-    upscale = up(square_lr, (size, size), up_method)[:, 0, :, 0].T
-    return upscale @ torch.linalg.inv(downscale @ upscale)
+    return down(square, lr_size, method)[:, 0, :, 0].T.contiguous()
+
+
+@lru_cache(maxsize=64)
+def right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tensor:
+    """A (size, s) matrix U (D U)^-1 of one axis, so that D of it is the identity; float64.
+
+    Raises:
+        ValueError: If there is none: D sees nothing of some pictures of U's shape.
+    """
+    unit = torch.eye(lr_size, dtype=torch.float64)
+    square = unit[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
+    upscale = up(square, (size, size), up_method)[:, 0, :, 0].T
+    both = shrinking_matrix(size, lr_size, method) @ upscale
+    if torch.linalg.cond(both) > WORST_CONDITION:
+        raise ValueError(
+            f"there is no correction of shape '{up_method}' for LR pictures made by '{method}' at "
+            f"{size} px and LR {lr_size}; 'bilinear' fits both operators"
+        )
+    return upscale @ torch.linalg.inv(both)
 
 
 def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'nearest') -> Tensor:
@@ -160,8 +182,8 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     difference = lr - down(image, lr_size, method)
     if (method, up_method) == ('box', 'nearest'):
         return image + up(difference, (height, width))
-    rows = _right_inverse(height, lr_size, method, up_method).to(image.device)
-    columns = _right_inverse(width, lr_size, method, up_method).to(image.device)
+    rows = right_inverse(height, lr_size, method, up_method).to(image.device)
+    columns = right_inverse(width, lr_size, method, up_method).to(image.device)
     return image + (rows @ difference.double() @ columns.T).to(image.dtype)
 
 

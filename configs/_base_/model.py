@@ -1,18 +1,21 @@
-# I2I-LR with our defaults: standard R1 and an explicit LR loss. Sizes are set by the config.
+# The default recipe: an exact LR layer, D without spectral norm, a projected discriminator beside
+# it, and a contrastive loss that holds on to the source. Sizes are set by the config.
 model = dict(
     type='I2ILR',
     data_preprocessor=dict(type='I2ILRPreprocessor', non_blocking=True),
-    generator=dict(type='I2ILRGenerator'),
-    discriminator=dict(type='LRResidualDiscriminator'),
+    generator=dict(type='I2ILRGenerator', exact_lr='bilinear', lr_method='box'),
+    discriminator=dict(type='LRResidualDiscriminator', norm='none', residual=False),
+    projected_discriminator=dict(type='ProjectedDiscriminator'),
     gan_loss=dict(type='SoftplusGANLoss', loss_weight=1.0),
-    r1_loss=dict(type='R1Penalty', gamma=10.0, mode='standard', interval=1),
-    cycle_loss=dict(type='L1Loss', loss_weight=1.0),
-    lr_loss=dict(type='LRConsistencyLoss', loss_weight=0.1, norm='l1', margin=0.0),
+    projected_loss=dict(type='GANLoss', gan_type='hinge', loss_weight=0.25),
+    r1_loss=dict(type='R1Penalty', gamma=1.0, mode='standard', interval=1),
+    cycle_loss=dict(type='L1Loss', loss_weight=2.0),
+    source_loss=dict(type='ContrastiveSourceLoss', loss_weight=0.5, lr_method='box'),
     lr_method='box',
     ema_decay=0.999,
     ema_warmup=True,
     autocast=None,
     accumulation=1,
     compile=False,
-    channels_last=False,
+    channels_last=True,
 )

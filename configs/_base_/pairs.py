@@ -46,6 +46,9 @@ val_dataloader = dict(
 val_evaluator = [
     dict(type='LRConsistency', lr_method=lr_method),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite0')),
+    dict(type='DistributionScores', network=dict(type='EfficientNetLite2')),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method=lr_method),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method=lr_method),
 ]
 val_cfg = dict(type='MultiValLoop')
 

@@ -11,7 +11,7 @@ default_hooks = dict(
         by_epoch=False,
         interval=5000,
         max_keep_ckpts=3,
-        save_best='lr_mae',
+        save_best='kd_lite2',
         rule='less',
     ),
     cost=dict(type='CostHook'),

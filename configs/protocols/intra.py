@@ -32,6 +32,9 @@ test_evaluator = [
     dict(type='LRConsistency', lr_method='box'),
     dict(type='DistributionScores', network=dict(type='InceptionTF')),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite0')),
+    dict(type='DistributionScores', network=dict(type='EfficientNetLite2')),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method='box'),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method='box'),
     dict(type='LPIPSDiversity', net='alex'),
 ]
 test_cfg = dict(type='MultiTestLoop')

@@ -28,4 +28,6 @@ test_evaluator = [
         ),
     ),
     dict(type='LPIPSDiversity', net='alex', by_class=True),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method='box'),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method='box'),
 ]

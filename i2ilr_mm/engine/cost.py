@@ -103,7 +103,8 @@ def _step_cost(model: dict, batch_size: int, step: int) -> Cost:
 
 def count(model: dict, batch_size: int, step: Callable[[I2ILR, Tensor], Any]) -> Cost:
     """Count what ``step`` does with a model and a batch (B, 3, H, H) of its size."""
-    with FakeTensorMode(), Counter() as counter:
+    # The frozen networks are real, shared and small.
+    with FakeTensorMode(allow_non_fake_inputs=True), Counter() as counter:
         network = MODELS.build(model)
         size = network.generator.img_size
         step(network, torch.empty(batch_size, 3, size, size))
@@ -113,9 +114,10 @@ def count(model: dict, batch_size: int, step: Callable[[I2ILR, Tensor], Any]) ->
 
 def idle_optimizers(model: nn.Module) -> OptimWrapperDict:
     """Optimisers with no memory and no arithmetic of their own."""
-    networks = ('generator', 'discriminator')
+    names = ('generator', 'discriminator', 'projected_discriminator')
+    networks = {name: getattr(model, name) for name in names if getattr(model, name) is not None}
     return OptimWrapperDict(
-        **{n: OptimWrapper(torch.optim.SGD(getattr(model, n).parameters(), lr=0)) for n in networks}
+        **{n: OptimWrapper(torch.optim.SGD(net.parameters(), lr=0)) for n, net in networks.items()}
     )
 
 

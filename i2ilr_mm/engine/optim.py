@@ -1,5 +1,7 @@
 """Optimisers of G and D."""
 
+from collections.abc import Iterable
+
 from mmagic.engine.optimizers import MultiOptimWrapperConstructor
 from mmagic.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.optim import OptimWrapperDict
@@ -25,13 +27,33 @@ def lazy_adam(optimizer: Optimizer, interval: int) -> None:
             group['betas'] = tuple(beta**c for beta in group['betas'])
 
 
+def _check_names(given: Iterable[str], model: nn.Module) -> None:
+    names = {name for name, child in model.named_children() if _is_trained(child)}
+    given = {name for name in given if name != 'constructor'}
+    if missing := names - given:
+        raise ValueError(
+            f'optim_wrapper has no entry for model.{min(missing)}, which would not be trained: add '
+            f"optim_wrapper.{min(missing)}=dict(type='OptimWrapper', optimizer=dict(...))"
+        )
+    if unused := given - names:
+        raise ValueError(
+            f'optim_wrapper.{min(unused)} belongs to no network of the model, which has '
+            f'{sorted(names)}: delete it, or set model.{min(unused)}'
+        )
+
+
+def _is_trained(network: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in network.parameters())
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class I2ILROptimWrapperConstructor(MultiOptimWrapperConstructor):
     """MMagic's constructor for several networks, with D's optimiser corrected for a lazy R1.
 
     Raises:
         ValueError: If a wrapper has ``accumulative_counts``; an I2ILR model accumulates within its
-            step, where G and D see the same batch.
+            step, where G and D see the same batch. If a trained network has no optimiser, or an
+            optimiser no network.
     """
 
     def __call__(self, module: nn.Module) -> OptimWrapperDict:
@@ -41,6 +63,7 @@ class I2ILROptimWrapperConstructor(MultiOptimWrapperConstructor):
                     f'optim_wrapper.{name}.accumulative_counts is '
                     f'{options["accumulative_counts"]}; set model.accumulation instead'
                 )
+        _check_names(self.optim_cfg.keys(), unwrap(module))
         wrappers = super().__call__(module)
         interval = unwrap(module).r1_interval
         if interval > 1:

@@ -82,8 +82,9 @@ def check_weights(runner: Runner, state: Mapping[str, Any]) -> None:
 class CollapseWatchHook(Hook):
     """Warn in the log when a training goes astray: once for each kind, until it is over.
 
-    - The discriminator saturates: its mean loss per term (ln 2 where it knows nothing) falls below
-      ``saturated``, so that the generator learns nothing any more.
+    - A discriminator saturates: its mean loss per term (where it knows nothing ln 2, or 1 for the
+      projected one's hinge loss) falls below ``saturated``, so that the generator learns nothing
+      any more.
     - The LR error of the results, averaged over the log's window, is ``rise`` times its lowest.
     - Coverage at a validation is less than half of its highest: results become alike.
 
@@ -107,16 +108,11 @@ class CollapseWatchHook(Hook):
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         if not self.every_n_train_iters(runner, self.interval):
             return
-        fakes = [n for n in ('loss_d_fake', 'loss_d_rec') if self._logged(runner, n)]
-        # Every set of fakes comes with weight 2, and the reals with as much.
-        loss = self._mean(runner, 'loss_d_real', *fakes) / (4 * max(len(fakes), 1))
-        self._tell(
-            runner,
-            'saturation',
-            loss < self.saturated,
-            f'the discriminator saturates: its mean loss per term is {loss:.3f}, and '
-            f'0.693 would be a guess; lower its learning rate or raise model.r1_loss.gamma',
-        )
+        for letter, network, guess, option in (
+            ('d', 'discriminator', 0.693, 'model.r1_loss.gamma'),
+            ('p', 'projected discriminator', 1, 'model.cycle_loss.loss_weight'),
+        ):
+            self._watch_discriminator(runner, letter, network, guess, option)
         error = self._mean(runner, 'lr_error')
         lowest = self._lowest(runner, 'lr_error', error)
         self._tell(
@@ -124,6 +120,24 @@ class CollapseWatchHook(Hook):
             'LR error',
             error > self.rise * lowest,
             f'the LR error rises: {error:.1f} grey levels, and it has been {lowest:.1f}',
+        )
+
+    def _watch_discriminator(
+        self, runner: Runner, letter: str, network: str, guess: float, option: str
+    ) -> None:
+        fakes = [
+            name
+            for name in (f'loss_{letter}_fake', f'loss_{letter}_rec')
+            if self._logged(runner, name)
+        ]
+        # Every set of fakes comes with weight 2, and the reals with as much.
+        loss = self._mean(runner, f'loss_{letter}_real', *fakes) / (4 * max(len(fakes), 1))
+        self._tell(
+            runner,
+            f'saturation of the {network}',
+            loss < self.saturated,
+            f'the {network} saturates: its mean loss per term is {loss:.3f}, and {guess} would be '
+            f'a guess; lower its learning rate or raise {option}',
         )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights import sha256
+from ..weights import sha256
 
 PROBE_SIZE = 64
 WEIGHTS = str(files('i2ilr_mm') / 'assets' / 'heads64_probes.safetensors')

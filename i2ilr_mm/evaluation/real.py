@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..files import replacing
-from .weights import CACHE_DIR
+from ..weights import CACHE_DIR
 
 FEATURES_DIR = os.path.join(CACHE_DIR, 'features')
 

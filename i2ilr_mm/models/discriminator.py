@@ -7,7 +7,7 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 
 from .generator import scale_steps
-from .layers import DiscriminatorBlock, SNConv2d, init_weights, leaky_relu
+from .layers import DiscriminatorBlock, convolution, init_weights, leaky_relu
 
 
 @MODELS.register_module()
@@ -24,9 +24,13 @@ class LRResidualDiscriminator(nn.Module):
         max_channels: Largest width.
         lr_channels: Channels of the residual.
         init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
+        norm: Weight normalisation, 'spectral' as published or 'none' with equalised learning
+            rates, see :data:`i2ilr_mm.models.layers.NORMS`.
+        residual: Whether the residual map joins the features, as published. Fakes of a generator
+            with ``exact_lr`` have none: it is zero for all, and False saves it.
 
     Raises:
-        ValueError: If the sizes are not supported, or ``init`` is unknown.
+        ValueError: If the sizes are not supported, or a choice is unknown.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class LRResidualDiscriminator(nn.Module):
         max_channels: int = 512,
         lr_channels: int = 3,
         init: str = 'pytorch',
+        norm: str = 'spectral',
+        residual: bool = True,
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
@@ -44,28 +50,32 @@ class LRResidualDiscriminator(nn.Module):
         first = base_channels or max(2**14 // img_size, 1)
         widths = [min(first * 2**i, max_channels) for i in range(steps + 1)]
 
-        self.from_rgb = SNConv2d(3, widths[0])
+        self.residual = residual
+        conv = convolution(norm)
+        self.from_rgb = conv(3, widths[0])
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(i, o, downscale=True) for i, o in pairwise(widths)
+            DiscriminatorBlock(i, o, True, conv) for i, o in pairwise(widths)
         )
         width = widths[-1]
-        self.conditional = DiscriminatorBlock(width + lr_channels, width, downscale=False)
+        joined = width + lr_channels if residual else width
+        self.conditional = DiscriminatorBlock(joined, width, False, conv)
         self.tail = nn.ModuleList()
         size = lr_size
         while size >= 16 and size % 2 == 0:
             wider = min(2 * width, max_channels)
-            self.tail.append(DiscriminatorBlock(width, wider, downscale=True))
+            self.tail.append(DiscriminatorBlock(width, wider, True, conv))
             width, size = wider, size // 2
-        self.conv = SNConv2d(width, width, kernel_size=4, padding=0)
-        self.to_logits = SNConv2d(width, 1, kernel_size=1)
+        self.conv = conv(width, width, kernel_size=4, padding=0)
+        self.to_logits = conv(width, 1, kernel_size=1)
         init_weights(self, init)
 
-    def forward(self, image: Tensor, residual: Tensor) -> Tensor:
+    def forward(self, image: Tensor, residual: Tensor | None = None) -> Tensor:
         """Judge images.
 
         Args:
             image: (B, 3, H, H) in [-1, 1].
-            residual: (B, lr_channels, s, s), zero where the image meets its LR target.
+            residual: (B, lr_channels, s, s), zero where the image meets its LR target; not used
+                by a network without it.
 
         Returns:
             (B, 1, h, h) logits, high for real; h = 5 when s is a power of two >= 8, 1 when s = 4.
@@ -77,17 +87,21 @@ class LRResidualDiscriminator(nn.Module):
         x = self.from_rgb(image)
         for block in self.blocks:
             x = block(x)
-        x = self.conditional(torch.cat([x, residual.to(x.dtype)], dim=1))
+        if self.residual and residual is not None:
+            x = torch.cat([x, residual.to(x.dtype)], dim=1)
+        x = self.conditional(x)
         for block in self.tail:
             x = block(x)
         return self.to_logits(leaky_relu(self.conv(leaky_relu(x))))
 
-    def _check(self, image: Tensor, residual: Tensor) -> None:
+    def _check(self, image: Tensor, residual: Tensor | None) -> None:
         expected_image = (3, self.img_size, self.img_size)
         expected_residual = (self.lr_channels, self.lr_size, self.lr_size)
-        if image.shape[1:] != expected_image or residual.shape[1:] != expected_residual:
+        given = None if residual is None else tuple(residual.shape)
+        fits = not self.residual or (given is not None and given[1:] == expected_residual)
+        if image.shape[1:] != expected_image or not fits:
             raise ValueError(
                 f'the discriminator got an image of shape {tuple(image.shape)} and a residual of '
-                f'{tuple(residual.shape)}; it was built for (B, *) with {expected_image} and '
+                f'{given}; it was built for (B, *) with {expected_image} and '
                 f'{expected_residual}: check img_size and lr_size'
             )

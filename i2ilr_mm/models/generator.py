@@ -10,7 +10,19 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import DecoderBlock, EncoderBlock, SNConv2d, init_weights, leaky_relu, upsample
+from ..lr import UP_METHODS, check_choice
+from .exact import ExactLR
+from .layers import (
+    DecoderBlock,
+    EncoderBlock,
+    InstanceNorm2d,
+    SNConv2d,
+    TrainedConv2d,
+    convolution,
+    init_weights,
+    leaky_relu,
+    upsample,
+)
 
 
 def scale_steps(img_size: int, lr_size: int) -> int:
@@ -47,9 +59,16 @@ class I2ILRGenerator(nn.Module):
         init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
         with_cp: Activation checkpointing: keep only what goes in and out of the blocks, and compute
             the rest once more in the backward pass, to save memory.
+        norm: Weight normalisation, 'spectral' as published or 'none', see
+            :data:`i2ilr_mm.models.layers.NORMS`.
+        exact_lr: End in an :class:`~i2ilr_mm.models.exact.ExactLR` layer whose correction has this
+            shape ('nearest', 'bilinear' or 'bicubic'), so that down(result) is the LR target up to
+            rounding; None is the published network.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; only the exact
+            layer asks for it.
 
     Raises:
-        ValueError: If the sizes are not supported, or ``init`` is unknown.
+        ValueError: If the sizes are not supported, or a choice is unknown.
     """
 
     def __init__(
@@ -61,6 +80,9 @@ class I2ILRGenerator(nn.Module):
         lr_channels: int = 3,
         init: str = 'pytorch',
         with_cp: bool = False,
+        norm: str = 'spectral',
+        exact_lr: str | None = None,
+        lr_method: str = 'box',
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
@@ -73,17 +95,18 @@ class I2ILRGenerator(nn.Module):
         for _ in range(steps):
             up.append(max(up[-1] // 2, min(base_channels, max_channels)))
 
-        self.from_rgb = SNConv2d(3, down[0])
-        self.encoder = nn.ModuleList(EncoderBlock(i, o, downscale=True) for i, o in pairwise(down))
-        self.encoder.append(EncoderBlock(down[-1], down[-1], downscale=False))
-        self.decoder = nn.ModuleList(
-            [DecoderBlock(up[0], up[0], upscale=False, lr_channels=lr_channels)]
-        )
-        self.decoder.extend(
-            DecoderBlock(i, o, upscale=True, lr_channels=lr_channels) for i, o in pairwise(up)
-        )
-        self.to_rgb = ToRGB(up[-1])
+        conv = convolution(norm)
+        self.from_rgb = conv(3, down[0])
+        self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))
+        self.encoder.append(EncoderBlock(down[-1], down[-1], False, conv))
+        self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, lr_channels, conv)])
+        self.decoder.extend(DecoderBlock(i, o, True, lr_channels, conv) for i, o in pairwise(up))
+        self.to_rgb = ToRGB(up[-1], conv)
         init_weights(self, init)
+        self.exact = None
+        if exact_lr is not None:
+            check_choice('exact_lr', exact_lr, UP_METHODS)
+            self.exact = ExactLR(img_size, lr_size, lr_method, exact_lr)
 
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         """Translate sources towards LR targets.
@@ -93,12 +116,15 @@ class I2ILRGenerator(nn.Module):
             lr: (B, lr_channels, s, s) in [-1, 1].
 
         Returns:
-            (B, 3, H, H), about [-1, 1] but not clamped.
+            (B, 3, H, H), about [-1, 1] but not clamped; float32 or better with ``exact_lr``.
 
         Raises:
             ValueError: If a shape is not the one the network was built for.
         """
         self._check(source, lr)
+        target = lr
+        if source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous():
+            lr = lr.contiguous(memory_format=torch.channels_last)
         x = self.from_rgb(source)
         moments = []
         for block in self.encoder:
@@ -108,7 +134,8 @@ class I2ILRGenerator(nn.Module):
             # Enlarged in one go, then once more inside the block: two bilinear steps are not one.
             block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
             x = self._run(block, x, block_lr, *moments[-1 - i])
-        return self.to_rgb(x)
+        x = self.to_rgb(x)
+        return x if self.exact is None else self.exact(x, target)
 
     def deploy(self) -> 'I2ILRGenerator':
         """A copy for inference, with plain convolutions that hold the normalised weights.
@@ -119,7 +146,7 @@ class I2ILRGenerator(nn.Module):
         network = copy.deepcopy(self).eval().requires_grad_(False)
         for module in list(network.modules()):
             for name, child in module.named_children():
-                if isinstance(child, SNConv2d):
+                if isinstance(child, TrainedConv2d):
                     setattr(module, name, child.folded())
         return network
 
@@ -152,10 +179,10 @@ class I2ILRGenerator(nn.Module):
 class ToRGB(nn.Module):
     """Instance norm, leaky ReLU and a 1x1 conv to three channels; no tanh."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, conv: type[TrainedConv2d] = SNConv2d) -> None:
         super().__init__()
-        self.norm = nn.InstanceNorm2d(channels, affine=True)
-        self.conv = SNConv2d(channels, 3, kernel_size=1)
+        self.norm = InstanceNorm2d(channels)
+        self.conv = conv(channels, 3, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(leaky_relu(self.norm(x)))

@@ -1,7 +1,7 @@
 """The model: what one training step computes, and the one way to predict."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down, residual, to_uint8
 from .functional import twice_differentiable
-from .layers import power_iteration, shared_weights
+from .layers import power_iteration, shared_weights, use_channels_last
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
 
@@ -23,9 +23,9 @@ def swap_pairs(batch: Tensor) -> Tensor:
     return batch.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def unwrap(network: nn.Module) -> Any:
-    """The network or model inside its distributed wrapper, if it has one."""
-    return network.module if is_model_wrapper(network) else network
+def unwrap(network: nn.Module | None) -> Any:
+    """The network or model inside its distributed wrapper, if it has one; None stays None."""
+    return network.module if is_model_wrapper(network) else network  # type: ignore[union-attr]
 
 
 def _total(**parts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -65,6 +65,7 @@ class I2ILR(BaseModel):
     Attributes:
         generator: G; under distributed training its wrapper.
         discriminator: D; under distributed training its wrapper.
+        projected_discriminator: A second discriminator, P, on frozen features; or None.
         generator_ema: Moving average of G, the network that predicts.
 
     Args:
@@ -76,6 +77,11 @@ class I2ILR(BaseModel):
         cycle_loss: Config of the loss between a and a'.
         lr_loss: Config of the loss between down(fake) and its LR target; None leaves it out, as
             the published method does.
+        projected_discriminator: Config of a second discriminator on frozen features, such as
+            :class:`~i2ilr_mm.models.projected.ProjectedDiscriminator`; None has none, as published.
+        projected_loss: Config of its adversarial loss, such as MMagic's ``GANLoss``.
+        source_loss: Config of a loss that holds on to the source, such as
+            :class:`~i2ilr_mm.models.source.ContrastiveSourceLoss`; None has none, as published.
         judge_reconstructions: Let D see the reconstructions a' and b' as fakes too, as published;
             False leaves them to the cycle loss, and every real half is then counted once.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
@@ -88,8 +94,7 @@ class I2ILR(BaseModel):
         compile: True, or options of ``torch.compile``, compiles G and D; what R1 goes through stays
             eager, for there are no compiled second derivatives. Donated buffers are switched off
             for the process, or a compiled graph could not share its weights with the next one.
-        channels_last: Run D in the channels-last memory format; the instance norms of G know only
-            the other one.
+        channels_last: Run all networks in the channels-last memory format.
 
     Raises:
         ValueError: If an option is unknown, or a training batch is odd.
@@ -104,6 +109,9 @@ class I2ILR(BaseModel):
         r1_loss: dict | None = None,
         cycle_loss: dict | None = None,
         lr_loss: dict | None = None,
+        projected_discriminator: dict | None = None,
+        projected_loss: dict | None = None,
+        source_loss: dict | None = None,
         judge_reconstructions: bool = True,
         lr_method: str = 'box',
         ema_decay: float = 0.999,
@@ -139,6 +147,9 @@ class I2ILR(BaseModel):
                     f"{name} has reduction='{reduction}'; a training loss needs 'mean': a sum "
                     f'would change with the batch, its parts and the number of GPUs'
                 )
+        check_choice('lr_method', lr_method, DOWN_METHODS)
+        self.lr_method = lr_method
+        generator = self._with_lr_method('generator', generator)
         self.generator = MODELS.build(generator)
         self.discriminator = MODELS.build(discriminator)
         self.generator_ema = MODELS.build(generator).requires_grad_(False)
@@ -146,11 +157,12 @@ class I2ILR(BaseModel):
         self.gan_loss = MODELS.build(gan_loss or dict(type='SoftplusGANLoss'))
         self.r1_loss = MODELS.build(r1_loss or dict(type='R1Penalty'))
         self.cycle_loss = MODELS.build(cycle_loss or dict(type='L1Loss', loss_weight=1.0))
-        check_choice('lr_method', lr_method, DOWN_METHODS)
-        self.lr_method = lr_method
         self.lr_loss = None
         if lr_loss:
             self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
+        self._build_frozen_parts(projected_discriminator, projected_loss, source_loss)
+        if channels_last:
+            use_channels_last(self)
         self.judge_reconstructions = judge_reconstructions
         self.ema_decay, self.ema_warmup = ema_decay, ema_warmup
         self.ema_updates = 0
@@ -162,6 +174,43 @@ class I2ILR(BaseModel):
             torch._functorch.config.donated_buffer = False
             self.generator.compile(**options)
             self.discriminator.compile(**options)
+            if self.projected_discriminator is not None:
+                self.projected_discriminator.compile(**options)
+                self.projected_discriminator.network.compile(**options)
+
+    def _with_lr_method(self, name: str, config: dict) -> dict:
+        """The config of a part that has an exact LR layer, with the model's LR operator.
+
+        Raises:
+            ValueError: If it asks for another operator.
+        """
+        if name == 'generator' and config.get('exact_lr') is None:
+            return config
+        given = config.get('lr_method', self.lr_method)
+        if given != self.lr_method:
+            raise ValueError(
+                f"{name}.lr_method is '{given}', and the model's lr_method is '{self.lr_method}': "
+                f'set lr_method at the top level of the config, which reaches both'
+            )
+        return {**config, 'lr_method': given}
+
+    def _build_frozen_parts(
+        self, discriminator: dict | None, loss: dict | None, source_loss: dict | None
+    ) -> None:
+        """The parts that look through a frozen network."""
+        if (discriminator is None) != (loss is None):
+            raise ValueError(
+                'projected_discriminator and projected_loss belong together: set both, such as '
+                "projected_loss=dict(type='GANLoss', gan_type='hinge', loss_weight=0.25), or none"
+            )
+        self.projected_discriminator: Any = None
+        self.projected_loss: Any = None
+        self.source_loss: Any = None
+        if discriminator is not None:
+            self.projected_discriminator = MODELS.build(discriminator)
+            self.projected_loss = MODELS.build(loss)
+        if source_loss is not None:
+            self.source_loss = MODELS.build(self._with_lr_method('source_loss', source_loss))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The same names with and without distributed wrappers around the networks.
@@ -189,25 +238,44 @@ class I2ILR(BaseModel):
     # Training
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """Update D, then G through the updated D, then the average of G.
+        """Update D (and P), then G through what they have become, then the average of G.
 
         Args:
             data: Batch from the loader: ``inputs`` with ``img`` and ``lr``, B even.
-            optim_wrapper: Holds 'generator' and 'discriminator'.
+            optim_wrapper: Holds 'generator', 'discriminator' and, with P,
+                'projected_discriminator'.
 
         Returns:
             Scalars to log, without a graph.
         """
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
-        parts = self._parts(**self.data_preprocessor(data, True)['inputs'])
+        inputs = self.data_preprocessor(data, True)['inputs']
+        inputs['img'] = self._layout(inputs['img'])
+        parts = self._parts(**inputs)
         power_iteration(self.generator)
         power_iteration(self.discriminator)
+        sources = self._sources(inputs['img'])
         with shared_weights(self.generator):
-            fakes, log_d = self._update_discriminator(parts, optim_wrapper['discriminator'])
-            log_g = self._update_generator(parts, fakes, optim_wrapper['generator'])
+            fakes, log = self._update_discriminator(parts, optim_wrapper['discriminator'])
+            views = None
+            if self.projected_discriminator is not None:
+                wrapper = optim_wrapper['projected_discriminator']
+                views, log_p = self._update_projected(parts, fakes, wrapper)
+                log.update(log_p)
+            if len(parts) > 1:
+                fakes = [None] * len(parts)  # these had no graph
+            log_g = self._update_generator(parts, fakes, views, sources, optim_wrapper['generator'])
         self.update_ema()
-        return {**log_d, **log_g}
+        return {**log, **log_g}
+
+    def _sources(self, image: Tensor) -> list[tuple[Tensor, Tensor]] | None:
+        """What the source loss has to know of the whole batch, for each part."""
+        if self.source_loss is None:
+            return None
+        with self._autocast():
+            candidates, own = self.source_loss.sources(image)
+        return [(candidates, part) for part in own.chunk(self.accumulation)]
 
     def _parts(self, img: Tensor, lr: Tensor) -> list[tuple[Tensor, Tensor]]:
         if len(img) % (2 * self.accumulation):
@@ -220,13 +288,13 @@ class I2ILR(BaseModel):
 
     def _update_discriminator(
         self, parts: list[tuple[Tensor, Tensor]], wrapper: OptimWrapper
-    ) -> tuple[tuple[Tensor, Tensor] | None, dict[str, Tensor]]:
-        """One D step; returns the fakes with their graph, unless there are several parts.
+    ) -> tuple[list[Any], dict[str, Tensor]]:
+        """One D step; returns the fakes of each part, with their graph unless there are several.
 
         The real part comes first and apart: its graph, which R1 makes large, is gone before the
         generator's begins.
         """
-        network, logs, fakes = self.discriminator, [], None
+        network, logs, made = self.discriminator, [], []
         with shared_weights(network):
             for i, (image, lr) in enumerate(parts):
                 with synchronised(network, last=False):
@@ -235,6 +303,7 @@ class I2ILR(BaseModel):
                     del loss  # and with it the graph, but for the shared weights
                 with torch.set_grad_enabled(len(parts) == 1):
                     fakes = self.translate_pairs(image, lr)
+                made.append(fakes)
                 last = i == len(parts) - 1
                 with synchronised(network, last):
                     loss, log_fake = self.fake_loss(lr, *fakes)
@@ -247,25 +316,58 @@ class I2ILR(BaseModel):
         log['loss_d'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
         if self._lazy_r1_is_due():
             log['loss_r1'] = self._update_by_r1(parts, wrapper)
-        return fakes if len(parts) == 1 else None, log
+        return made, log
+
+    def _update_projected(
+        self,
+        parts: list[tuple[Tensor, Tensor]],
+        fakes: list[tuple[Tensor, Tensor]],
+        wrapper: OptimWrapper,
+    ) -> tuple[list[Tensor] | None, dict[str, Tensor]]:
+        """One P step; returns its features of the fakes, with their graph if there is one part."""
+        network, logs, views = self.projected_discriminator, [], None
+        power_iteration(network)
+        with shared_weights(network):
+            for i, ((image, lr), part) in enumerate(zip(parts, fakes)):
+                last = i == len(parts) - 1
+                with torch.set_grad_enabled(len(parts) == 1):
+                    views = self._view(self._judged(*part))
+                with synchronised(network, last):
+                    loss, log = self.projected_discriminator_loss(image, lr, *part, views)
+                    self._backward(wrapper, loss, retain_graph=not last)
+                    del loss
+                logs.append(log)
+        wrapper.step()
+        wrapper.zero_grad()
+        log = _mean(logs)
+        log['loss_p'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
+        return views if len(parts) == 1 else None, log
 
     def _update_generator(
         self,
         parts: list[tuple[Tensor, Tensor]],
-        fakes: tuple[Tensor, Tensor] | None,
+        fakes: list[Any],
+        views: list[Tensor] | None,
+        sources: list[tuple[Tensor, Tensor]] | None,
         wrapper: OptimWrapper,
     ) -> dict[str, Tensor]:
-        """One G step through the updated D; makes the fakes anew where none are given."""
+        """One G step through the updated D and P; makes the fakes anew where there are none."""
         logs = []
-        network = self.discriminator
-        # Or DDP would wait for gradients of the frozen D, into the next step.
-        with frozen(network), shared_weights(network), synchronised(network, last=False):
+        judges = [n for n in (self.discriminator, self.projected_discriminator) if n is not None]
+        with ExitStack() as stack:
+            for network in judges:
+                stack.enter_context(frozen(network))
+                stack.enter_context(shared_weights(network))
+                # Or DDP would wait for gradients of the frozen network, into the next step.
+                stack.enter_context(synchronised(network, last=False))
             for i, (image, lr) in enumerate(parts):
                 last = i == len(parts) - 1
                 with synchronised(self.generator, last):
-                    part = fakes or self.translate_pairs(image, lr)
-                    loss, log = self.generator_loss(image, lr, *part)
-                    del part
+                    fake, reconstruction = fakes[i] or self.translate_pairs(image, lr)
+                    own = sources[i] if sources else None
+                    loss, log = self.generator_loss(image, lr, fake, reconstruction, views, own)
+                    del fake, reconstruction
+                    fakes[i] = views = None
                     self._backward(wrapper, loss, retain_graph=not last)
                     del loss
                 logs.append(log)
@@ -324,8 +426,58 @@ class I2ILR(BaseModel):
 
     def _fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:
         with self._autocast():
-            logits = self.discriminator(self._layout(fake), residual(fake, lr, self.lr_method))
+            logits = self.discriminator(self._layout(fake), self._residual(fake, lr))
         return logits.to(fake.dtype)
+
+    def _residual(self, fake: Tensor, lr: Tensor) -> Tensor | None:
+        """The residual map, where a discriminator asks for it."""
+        judges = unwrap(self.discriminator), unwrap(self.projected_discriminator)
+        if not any(getattr(network, 'residual', network is not None) for network in judges):
+            return None
+        return residual(fake, lr, self.lr_method)
+
+    def _view(self, image: Tensor) -> list[Tensor]:
+        """P's features of pictures."""
+        with self._autocast():
+            return unwrap(self.projected_discriminator).features(self._layout(image))
+
+    def _projected_logits(self, views: list[Tensor], residual: Tensor | None) -> Tensor:
+        with self._autocast():
+            return self.projected_discriminator(views, residual)
+
+    def projected_discriminator_loss(
+        self,
+        image: Tensor,
+        lr: Tensor,
+        fake: Tensor,
+        reconstruction: Tensor,
+        views: list[Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_P: the sets and factors of L_D, by P's own loss and without R1.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+            fake: Results of :meth:`translate_pairs`.
+            reconstruction: The same.
+            views: P's features of the results that are judged.
+
+        Returns:
+            The loss, and its parts without a graph.
+        """
+        with torch.no_grad():
+            real_views = self._view(image)
+            targets = self._judged(swap_pairs(lr), lr)
+            maps = self._residual(self._judged(fake, reconstruction), targets)
+        both = [torch.cat([real, made.detach()]) for real, made in zip(real_views, views)]
+        if maps is not None:
+            maps = torch.cat([torch.zeros_like(lr), maps])
+        logits = self._projected_logits(both, maps).to(image.dtype).split(len(lr))
+        loss = self.projected_loss
+        parts = dict(loss_p_real=self._terms * loss(logits[0], True, is_disc=True))
+        for name, made in zip(('loss_p_fake', 'loss_p_rec'), logits[1:]):
+            parts[name] = 2 * loss(made, False, is_disc=True)
+        return _total(**parts)
 
     def real_loss(self, image: Tensor, lr: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The half of L_D that sees real images, with R1 unless that is lazy.
@@ -345,10 +497,12 @@ class I2ILR(BaseModel):
         if self.r1_interval > 1:
             with self._autocast():
                 logits = self.discriminator(self._layout(image), torch.zeros_like(lr))
-            return _total(loss_d_real=self._terms * self.gan_loss(logits.to(image.dtype), True))
+            loss = self.gan_loss(logits.to(image.dtype), True, is_disc=True)
+            return _total(loss_d_real=self._terms * loss)
         image, logits = self._real_logits(image, lr)
         r1 = self._r1(image, logits)
-        return _total(loss_d_real=self._terms * self.gan_loss(logits, True), loss_r1=r1)
+        loss = self._terms * self.gan_loss(logits, True, is_disc=True)
+        return _total(loss_d_real=loss, loss_r1=r1)
 
     @property
     def _terms(self) -> int:
@@ -366,7 +520,9 @@ class I2ILR(BaseModel):
         fakes = self._judged(fake, reconstruction).detach()
         logits = self._fake_logits(fakes, self._judged(swap_pairs(lr), lr)).split(len(lr))
         names = ('loss_d_fake', 'loss_d_rec')
-        return _total(**{k: 2 * self.gan_loss(v, False) for k, v in zip(names, logits)})
+        return _total(
+            **{k: 2 * self.gan_loss(v, False, is_disc=True) for k, v in zip(names, logits)}
+        )
 
     def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
         """R1 of both real halves, each counted once per fake set."""
@@ -382,16 +538,41 @@ class I2ILR(BaseModel):
         return getattr(self.r1_loss, 'interval', 1)
 
     def generator_loss(
-        self, image: Tensor, lr: Tensor, fake: Tensor, reconstruction: Tensor
+        self,
+        image: Tensor,
+        lr: Tensor,
+        fake: Tensor,
+        reconstruction: Tensor,
+        views: list[Tensor] | None = None,
+        sources: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_G of the four fake sets of I2I-LR, and its parts; factors as for L_D."""
-        logits = self._fake_logits(
-            self._judged(fake, reconstruction), self._judged(swap_pairs(lr), lr)
-        )
+        """L_G of the four fake sets of I2I-LR, and its parts; factors as for L_D.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+            fake: Results of :meth:`translate_pairs`.
+            reconstruction: The same.
+            views: P's features of the results that are judged, if they are known.
+            sources: What the source loss knows of the batch; without it that loss is left out.
+
+        Returns:
+            The loss, and its parts without a graph.
+        """
+        judged, targets = self._judged(fake, reconstruction), self._judged(swap_pairs(lr), lr)
+        logits = self._fake_logits(judged, targets)
         parts = dict(
-            loss_g_gan=self._terms * self.gan_loss(logits, True),
+            loss_g_gan=self._terms * self.gan_loss(logits, True, is_disc=False),
             loss_g_cycle=2 * self.cycle_loss(reconstruction, image),
         )
+        if self.projected_discriminator is not None:
+            views = self._view(judged) if views is None else views
+            logits = self._projected_logits(views, self._residual(judged, targets)).to(fake.dtype)
+            loss = self.projected_loss(logits, True, is_disc=False)
+            parts['loss_g_projected'] = self._terms * loss
+        if sources is not None:
+            with self._autocast():
+                parts['loss_g_source'] = self.source_loss(self._layout(fake), *sources)
         if self.lr_loss is not None:
             fakes, targets = torch.cat([fake, reconstruction]), torch.cat([swap_pairs(lr), lr])
             parts['loss_g_lr'] = self.lr_loss(fakes, targets)
@@ -433,7 +614,7 @@ class I2ILR(BaseModel):
         """
         net = unwrap(getattr(self, network))
         with self._autocast():
-            return net(source, lr).to(source.dtype).clamp(-1, 1)
+            return net(self._layout(source), lr).to(source.dtype).clamp(-1, 1)
 
     def val_step(self, data: dict) -> list[DataSample]:
         """Predict a batch of (source, LR target) pairs with the EMA generator.

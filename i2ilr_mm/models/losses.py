@@ -98,10 +98,11 @@ class SoftplusGANLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
 
-    def forward(self, logits: Tensor, target_is_real: bool) -> Tensor:
+    def forward(self, logits: Tensor, target_is_real: bool, is_disc: bool = False) -> Tensor:
         """Mean loss of logits (B, 1, h, w) that should say real, or fake.
 
-        The generator's loss is this one of its fakes with ``target_is_real=True``.
+        The generator's loss is this one of its fakes with ``target_is_real=True``. ``is_disc``, by
+        which MMagic's losses tell the two apart, changes nothing here.
         """
         return self.loss_weight * F.softplus(-logits if target_is_real else logits).mean()
 

@@ -18,7 +18,7 @@ from i2ilr_mm.evaluation.features import (
     build_features,
     resize_like_tensorflow1,
 )
-from i2ilr_mm.evaluation.weights import WeightFile, sha256
+from i2ilr_mm.weights import WeightFile, sha256
 
 
 def stand_in(monkeypatch, network: type, path, weights: dict) -> str:

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from i2ilr_mm.evaluation.weights import WeightFile, sha256
+from i2ilr_mm.weights import WeightFile, sha256
 
 CONTENT = b'weights'
 HASH = hashlib.sha256(CONTENT).hexdigest()

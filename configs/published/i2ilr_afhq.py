@@ -1,0 +1,16 @@
+# The published recipe: AFHQ at 256 px, LR 8 x 8.
+#
+# Data as StarGAN v2 lays it out: data/afhq/{train,val}/{cat,dog,wild}/*, or v2's {train,test}.
+# 14,630 / 1,500 pictures in v1. docs/data.md says where it comes from.
+_base_ = 'i2ilr_celebahq_256.py'
+
+data_root = 'data/afhq'
+
+pool = dict(data_root=data_root)
+train_dataloader = dict(dataset=pool)
+val_dataloader = dict(dataset=pool)
+test_dataloader = dict(dataset=pool)
+del pool
+
+# About 100 epochs of 14,630 pictures, 8 at a time.
+train_cfg = dict(max_iters=183_000)

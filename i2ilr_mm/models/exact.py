@@ -1,0 +1,57 @@
+"""The exact LR layer: whatever comes in, what goes out shrinks to the LR target."""
+
+import torch
+from torch import Tensor, nn
+
+from ..lr import right_inverse, shrinking_matrix
+
+
+class ExactLR(nn.Module):
+    """y + U (lr - D y): the nearest picture, in U's shape, whose LR picture is the target.
+
+    D is the LR operator and U a right inverse of it, D U = 1, so that D of the result is ``lr``
+    for every y. The part of y that D cannot see, its detail, passes through; the gradient that y
+    gets is freed of what the layer overrules. The arithmetic is that of
+    :func:`i2ilr_mm.lr.project`, as two small matrix products per side that every backend and export
+    knows, in float32 or better also under autocast. Source: range/null-space decomposition (DDNM,
+    Wang et al. 2023).
+
+    Args:
+        img_size: Side H of the pictures.
+        lr_size: Side s of the LR pictures.
+        lr_method: The LR operator D, see :func:`i2ilr_mm.lr.down`.
+        up_method: Shape of the correction U, see :func:`i2ilr_mm.lr.up`.
+
+    Raises:
+        ValueError: If the sizes do not fit, a method is unknown, or D has no such right inverse.
+    """
+
+    down: Tensor
+    up: Tensor
+
+    def __init__(self, img_size: int, lr_size: int, lr_method: str, up_method: str) -> None:
+        super().__init__()
+        down = shrinking_matrix(img_size, lr_size, lr_method)
+        up = right_inverse(img_size, lr_size, lr_method, up_method)
+        # Worked out from the sizes, so not in checkpoints.
+        self.register_buffer('down', down.float(), persistent=False)
+        self.register_buffer('up', up.float(), persistent=False)
+
+    def forward(self, image: Tensor, lr: Tensor) -> Tensor:
+        """Move images to their LR targets.
+
+        Args:
+            image: (B, C, H, H).
+            lr: (B, C, s, s).
+
+        Returns:
+            (B, C, H, H), float32 or float64. It can leave [-1, 1] where the target asks for it.
+        """
+        with torch.autocast(image.device.type, enabled=False):
+            image = image.to(self.down.dtype)
+            difference = lr.to(self.down.dtype) - self.down @ image @ self.down.T
+            return image + self.up @ difference @ self.up.T
+
+    def detail(self, image: Tensor) -> Tensor:
+        """What D cannot see of images (B, C, H, H): they are moved to an LR picture of zeros."""
+        return self(image, image.new_zeros(()))

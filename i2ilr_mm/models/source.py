@@ -1,0 +1,142 @@
+"""The contrastive source loss: a result must be told from other sources by its own."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.dist import all_gather, get_rank, get_world_size
+from torch import Tensor, nn
+
+from .exact import ExactLR
+from .frozen import FrozenStages, build_frozen
+
+MOMENTUM = 0.01
+"""Share of a batch in the running moments of the features."""
+
+
+@MODELS.register_module()
+class ContrastiveSourceLoss(nn.Module):
+    """InfoNCE between results and sources, on what the LR picture does not show.
+
+    Source and result lose their LR picture (x - U D x), so that neither colours nor layout tell
+    them apart. A frozen network sees what is left; its features are pooled over each level, brought
+    to zero mean and unit variance by running moments, and normalised. Each result has to find its
+    own source among those of the batch and a queue of earlier ones: cross entropy over cosine
+    similarities. Source: InfoNCE (van den Oord et al. 2018), its use in CUT (Park et al. 2020), a
+    queue as in MoCo (He et al. 2020).
+
+    The loss counts once the queue is full. Queue and moments are in the checkpoint, and are the
+    same on every process.
+
+    Args:
+        img_size: Side H of the pictures.
+        lr_size: Side s of the LR pictures.
+        network: Config of the frozen network, see :mod:`i2ilr_mm.models.frozen`.
+        loss_weight: Factor of the loss.
+        temperature: Divides the similarities.
+        queue_size: Earlier sources to be told from.
+        lr_method: The LR operator D, see :func:`i2ilr_mm.lr.down`.
+
+    Raises:
+        FileNotFoundError: If the weights of the frozen network are missing; says what to install.
+        ValueError: If a value is out of range, or the pictures are too small for the network.
+    """
+
+    queue: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(
+        self,
+        img_size: int,
+        lr_size: int,
+        network: dict[str, Any] | None = None,
+        loss_weight: float = 1.0,
+        temperature: float = 0.15,
+        queue_size: int = 256,
+        lr_method: str = 'box',
+    ) -> None:
+        super().__init__()
+        if temperature <= 0 or queue_size < 1:
+            raise ValueError(
+                f'ContrastiveSourceLoss has temperature={temperature} and queue_size={queue_size}; '
+                f'the first must be above 0, the second at least 1'
+            )
+        self.network: FrozenStages = build_frozen(network or dict(type='EfficientNetLite0Stages'))
+        self.network.check_size(img_size, 'img_size')
+        self.exact = ExactLR(img_size, lr_size, lr_method, 'bilinear')
+        self.loss_weight, self.temperature = loss_weight, temperature
+        # Means of all levels but the finest, deviations of the two finest.
+        width = sum(self.network.channels[1:]) + sum(self.network.channels[:2])
+        self.register_buffer('queue', torch.zeros(queue_size, width))
+        self.register_buffer('mean', torch.zeros(width))
+        self.register_buffer('variance', torch.zeros(width))
+        self.seen = 0
+
+    def get_extra_state(self) -> Tensor:
+        """The number of sources seen, kept in the state dict."""
+        return torch.tensor(self.seen)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.seen = int(state)
+
+    @torch.no_grad()
+    def sources(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in a batch of sources; once a step, before :meth:`forward`.
+
+        Args:
+            images: This process's (B, 3, H, H) in [-1, 1], neighbours are pairs.
+
+        Returns:
+            ``candidates`` (N, d), the sources of all processes and the queue, and ``own`` (B,),
+            where among them this process's are.
+        """
+        pooled, own = _gather_pairs(self._pooled(images))
+        self._update_moments(pooled)
+        keys = self._normalised(pooled)
+        candidates = torch.cat([keys, self.queue])
+        self.queue.copy_(candidates[: len(self.queue)])
+        self.seen += len(keys)
+        return candidates, own
+
+    def forward(self, results: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
+        """Loss of results (B, 3, H, H) whose sources are ``candidates[own]``."""
+        if self.seen <= len(self.queue):  # not all of the queue was full
+            return results.sum() * 0
+        pooled = self._pooled(results)
+        with torch.autocast(results.device.type, enabled=False):
+            similarity = self._normalised(pooled) @ candidates.T
+            return self.loss_weight * F.cross_entropy(similarity / self.temperature, own)
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        levels = self.network(self.exact.detail(images).to(images.dtype))
+        means = [x.mean(dim=(2, 3)) for x in levels[1:]]
+        deviations = [_deviation(x) for x in levels[:2]]
+        return torch.cat([*means, *deviations], dim=1).float()
+
+    def _update_moments(self, pooled: Tensor) -> None:
+        first = self.seen == 0
+        share = 1.0 if first else MOMENTUM
+        self.mean.lerp_(pooled.mean(dim=0), share)
+        self.variance.lerp_((pooled - self.mean).square().mean(dim=0), share)
+
+    def _normalised(self, pooled: Tensor) -> Tensor:
+        return F.normalize((pooled - self.mean) / (self.variance.sqrt() + 1e-3), dim=1)
+
+
+def _deviation(x: Tensor) -> Tensor:
+    """Standard deviation over the pixels, (B, C); by hand, as ``var`` is slow in channels-last."""
+    centred = x - x.mean(dim=(2, 3), keepdim=True)
+    return (centred.square().mean(dim=(2, 3)) + 1e-8).sqrt()
+
+
+def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows (B, d) of all processes in the order of one, and where this process's are.
+
+    Processes get pairs in turns (:class:`i2ilr_mm.engine.PairSampler`).
+    """
+    ranks, rank = get_world_size(), get_rank()
+    everyone = torch.stack(all_gather(rows)).unflatten(1, (-1, 2))  # (ranks, pairs, 2, d)
+    place = torch.arange(ranks * len(rows), device=rows.device).view(-1, ranks, 2)
+    return everyone.transpose(0, 1).flatten(0, 2), place[:, rank].flatten()

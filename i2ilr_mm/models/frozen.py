@@ -1,7 +1,5 @@
 """Frozen feature networks that losses look through: a picture in, a pyramid of features out."""
 
-import json
-from functools import lru_cache
 from typing import Any
 
 from mmagic.registry import MODELS
@@ -54,20 +52,15 @@ class FrozenStages(nn.Module):
             )
 
 
-@lru_cache(maxsize=4)
-def _built(config: str) -> FrozenStages:
-    with unset_fake_temporarily():  # the cost forecast builds models without memory
-        return MODELS.build(json.loads(config))
-
-
 def build_frozen(config: dict[str, Any]) -> FrozenStages:
-    """The frozen network of a config, shared by all that ask for the same one.
+    """The frozen network of a config.
 
     Raises:
         FileNotFoundError: If its weights are missing; says what to install.
         ValueError: If the weight file is another one.
     """
-    return _built(json.dumps(config, sort_keys=True))
+    with unset_fake_temporarily():  # the cost forecast builds models without memory
+        return MODELS.build(config)
 
 
 class _LiteStages(FrozenStages):

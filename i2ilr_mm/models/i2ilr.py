@@ -161,6 +161,7 @@ class I2ILR(BaseModel):
         if lr_loss:
             self.lr_loss = MODELS.build(lr_loss, default_args=dict(method=lr_method))
         self._build_frozen_parts(projected_discriminator, projected_loss, source_loss)
+        self._check_exact(lr_loss)
         if channels_last:
             use_channels_last(self)
         self.judge_reconstructions = judge_reconstructions
@@ -193,6 +194,27 @@ class I2ILR(BaseModel):
                 f'set lr_method at the top level of the config, which reaches both'
             )
         return {**config, 'lr_method': given}
+
+    def _check_exact(self, lr_loss: dict | None) -> None:
+        """Refuse what an exact LR layer leaves without effect.
+
+        Raises:
+            ValueError: Says which option.
+        """
+        if getattr(self.generator, 'exact', None) is None:
+            return
+        if lr_loss:
+            raise ValueError(
+                'lr_loss has no effect on a generator with exact_lr, whose results meet their LR '
+                'target: set lr_loss=None, or generator.exact_lr=None'
+            )
+        for name in ('discriminator', 'projected_discriminator'):
+            if getattr(getattr(self, name), 'residual', False):
+                raise ValueError(
+                    f'{name}.residual=True has no effect beside a generator with exact_lr, whose '
+                    f'results have no residual: set {name}.residual=False, or '
+                    f'generator.exact_lr=None'
+                )
 
     def _build_frozen_parts(
         self, discriminator: dict | None, loss: dict | None, source_loss: dict | None

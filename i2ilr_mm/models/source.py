@@ -113,7 +113,7 @@ class ContrastiveSourceLoss(nn.Module):
         levels = self.network(self.exact.detail(images).to(images.dtype))
         means = [x.mean(dim=(2, 3)) for x in levels[1:]]
         deviations = [_deviation(x) for x in levels[:2]]
-        return torch.cat([*means, *deviations], dim=1).float()
+        return torch.cat([*means, *deviations], dim=1).to(self.mean.dtype)
 
     def _update_moments(self, pooled: Tensor) -> None:
         first = self.seen == 0

@@ -15,6 +15,13 @@ SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 NETWORKS = ('generator', 'discriminator')
 
 
+@pytest.fixture(autouse=True)
+def forget_compiled_code():
+    """Every model compiles anew: the limit of variants is for all models of a process together."""
+    yield
+    torch.compiler.reset()
+
+
 def build(**options):
     torch.manual_seed(0)
     networks = dict(
@@ -22,6 +29,25 @@ def build(**options):
         discriminator=dict(type='LRResidualDiscriminator', **SMALL),
     )
     return MODELS.build({**dict(type='I2ILR', **networks), **options})
+
+
+def recipe(**options):
+    """The default recipe, small: exact LR layer, two discriminators, source loss."""
+    sizes = dict(img_size=32, lr_size=8)
+    return build(
+        **{
+            **dict(
+                generator=dict(type='I2ILRGenerator', exact_lr='bilinear', **SMALL),
+                discriminator=dict(
+                    type='LRResidualDiscriminator', norm='none', residual=False, **SMALL
+                ),
+                projected_discriminator=dict(type='ProjectedDiscriminator', **sizes),
+                projected_loss=dict(type='GANLoss', gan_type='hinge', loss_weight=0.25),
+                source_loss=dict(type='ContrastiveSourceLoss', queue_size=4, **sizes),
+            ),
+            **options,
+        }
+    )
 
 
 def optimizers(model, lr: float = 1e-3) -> OptimWrapperDict:
@@ -73,15 +99,51 @@ def test_losses_and_gradients_are_those_of_the_published_schedule(mode, judge, m
         assert difference(ours, published) < 1e-9
 
 
-def gradients(steps: int = 1, **options) -> tuple[dict, dict]:
+WITH_RESIDUAL = dict(
+    generator=dict(type='I2ILRGenerator', **SMALL),
+    discriminator=dict(type='LRResidualDiscriminator', norm='none', **SMALL),
+    projected_discriminator=dict(
+        type='ProjectedDiscriminator', img_size=32, lr_size=8, residual=True
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [{}, WITH_RESIDUAL, dict(judge_reconstructions=False), dict(channels_last=True)],
+    ids=['default', 'residual', 'fakes alone', 'channels_last'],
+)
+def test_the_default_recipe_is_what_is_written_out(options, monkeypatch):
+    """Two steps in float64, each loss by a network call of its own in the reference."""
+    monkeypatch.setattr(SNConv2d, 'power_iteration', lambda self: None)
+    model = recipe(**options).double()
+    reference = copy.deepcopy(model)
+    image = torch.stack(exact_batch()['inputs']['img'])
+    (wrappers, seen), (reference_wrappers, expected) = recorders(model), recorders(reference)
+    for _ in range(2):  # the source loss counts in the second one
+        log = model.train_step(exact_batch(), wrappers)
+        loss_d, loss_g = reference_step(reference, reference_wrappers, image)
+    assert log['loss_g_source'] > 0
+    assert log['loss_d'].item() == pytest.approx(loss_d.item(), rel=1e-9)
+    assert log['loss_g'].item() == pytest.approx(loss_g.item(), rel=1e-9)
+    assert seen.keys() == {*NETWORKS, 'projected_discriminator'}
+    for name, recorder in seen.items():
+        for ours, written_out in zip(recorder.steps, expected[name].steps, strict=True):
+            assert difference(ours, written_out) < 1e-9, name
+
+
+def gradients(steps: int = 1, make=build, **options) -> tuple[dict, dict]:
     """What every update of each network was given, in float64, and the last log."""
-    model = build(lr_loss=dict(type='LRConsistencyLoss'), **options).double()
+    if make is build:
+        options = dict(lr_loss=dict(type='LRConsistencyLoss'), **options)
+    model = make(**options).double()
     wrappers, seen = recorders(model)
     for _ in range(steps):
         log = model.train_step(exact_batch(), wrappers)
-    return {name: seen[name].steps for name in NETWORKS}, log
+    return {name: recorder.steps for name, recorder in seen.items()}, log
 
 
+@pytest.mark.parametrize('make', [build, recipe])
 @pytest.mark.parametrize(
     'option',
     [
@@ -93,11 +155,17 @@ def gradients(steps: int = 1, **options) -> tuple[dict, dict]:
     ],
     ids=lambda option: '+'.join(option),
 )
-def test_ways_to_compute_change_no_number(option):
-    (plain, log), (other, other_log) = gradients(), gradients(**option)
-    for name in NETWORKS:
-        (expected,), (actual,) = plain[name], other[name]
-        assert difference(actual, expected) < 1e-9
+def test_ways_to_compute_change_no_number(option, make):
+    exact = {} if make is build else dict(exact_lr='bilinear')
+    if 'generator' in option:
+        option = dict(generator={**option['generator'], **exact})
+    steps = 1 if make is build else 2
+    (plain, log), (other, other_log) = (
+        gradients(steps=steps, make=make, **options) for options in ({}, option)
+    )
+    for name, updates in plain.items():
+        for expected, actual in zip(updates, other[name], strict=True):
+            assert difference(actual, expected) < 1e-9
     for name, value in log.items():
         assert other_log[name].item() == pytest.approx(value.item(), rel=1e-9)
 
@@ -345,3 +413,47 @@ def test_odd_batches_are_refused():
     with pytest.raises(ValueError, match='6 images for 2 part.*multiple of 4'):
         split = build(accumulation=2)
         split.train_step(batch(6), optimizers(split))
+
+
+def test_parts_that_do_not_fit_each_other_are_refused():
+    hinge = dict(type='GANLoss', gan_type='hinge')
+    with pytest.raises(ValueError, match='projected_discriminator and projected_loss belong'):
+        build(projected_loss=hinge)
+    with pytest.raises(ValueError, match='lr_loss has no effect.*exact_lr'):
+        recipe(lr_loss=dict(type='LRConsistencyLoss'))
+    with pytest.raises(ValueError, match=r'discriminator.residual=True has no effect.*exact_lr'):
+        recipe(discriminator=dict(type='LRResidualDiscriminator', **SMALL))
+    generator = dict(type='I2ILRGenerator', exact_lr='bilinear', lr_method='bicubic', **SMALL)
+    with pytest.raises(ValueError, match="generator.lr_method is 'bicubic'.*'box'"):
+        recipe(generator=generator)
+
+
+def test_the_model_passes_its_lr_operator_on():
+    model = recipe(lr_method='bicubic')
+    source, lr = torch.randn(2, 3, 32, 32), torch.rand(2, 3, 8, 8) - 0.5
+    assert (down(model.generator(source, lr), 8, 'bicubic') - lr).abs().max() < 1e-5
+    assert torch.equal(model.source_loss.exact.down, model.generator.exact.down)
+
+
+def test_each_picture_is_seen_once_by_the_frozen_network():
+    """Real ones and results for P; for the source loss sources and results without their LR."""
+    sizes = []
+    model = recipe()
+    for part in (model.projected_discriminator, model.source_loss):
+        part.network.register_forward_hook(lambda m, inputs, output: sizes.append(len(inputs[0])))
+    wrappers = OptimWrapperDict(
+        **optimizers(model),
+        projected_discriminator=OptimWrapper(Adam(model.projected_discriminator.parameters())),
+    )
+    for _ in range(2):
+        sizes.clear()
+        model.train_step(batch(), wrappers)
+    assert sorted(sizes) == [4, 4, 4, 8]
+
+
+def test_checkpoints_hold_nothing_frozen():
+    state = recipe().state_dict()
+    assert not any('network' in name or 'mixing' in name or 'exact' in name for name in state)
+    other = recipe()
+    other.load_state_dict(state)
+    assert other.source_loss.seen == 0

@@ -3,7 +3,9 @@ from mmengine.config import Config
 
 from i2ilr_mm.config import load_config
 
-CONFIGS = ['i2ilr_celebahq', 'i2ilr_celebahq_128', 'i2ilr_afhq', 'i2ilr_heads64']
+PUBLISHED = [f'published/i2ilr_{name}' for name in ('celebahq_128', 'celebahq_256', 'afhq')]
+OURS = ['i2ilr_celebahq', 'i2ilr_afhq', 'i2ilr_heads64', 'i2ilr_heads64_small', 'i2ilr_cats']
+CONFIGS = [*OURS, *PUBLISHED, 'i2ilr_celebahq_128']
 
 
 def nested(node, name):
@@ -36,7 +38,7 @@ def test_configs_are_complete_without_our_loader(root, name):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-@pytest.mark.parametrize('protocol', ['intra', 'stargan2', 'heads'])
+@pytest.mark.parametrize('protocol', ['intra', 'stargan2', 'heads', 'cats'])
 def test_protocols_take_the_configs_place(root, name, protocol):
     """Pairs and scores are the protocol's, data and sizes the config's."""
     path = root / f'configs/protocols/{protocol}.py'
@@ -49,13 +51,14 @@ def test_protocols_take_the_configs_place(root, name, protocol):
     assert set(nested(cfg._cfg_dict, 'fit')) == {'crop'}
     expected = Config.fromfile(path).test_evaluator
     assert [metric.type for metric in cfg.test_evaluator] == [metric.type for metric in expected]
-    targets = dict(intra=5, stargan2=10, heads=2)[protocol]
+    targets = dict(intra=5, stargan2=10, heads=2, cats=1)[protocol]
     assert cfg.test_dataloader.dataset.n_targets == targets
 
 
 def test_the_protocol_of_each_config(root):
     named = {name: load_config(root / f'configs/{name}.py').protocol for name in CONFIGS}
-    assert named.pop('i2ilr_heads64') == 'heads' and set(named.values()) == {'intra'}
+    assert named.pop('i2ilr_heads64') == named.pop('i2ilr_heads64_small') == 'heads'
+    assert named.pop('i2ilr_cats') == 'cats' and set(named.values()) == {'intra'}
 
 
 def test_real_pictures_of_ones_own_are_left_alone(root, tmp_path):
@@ -81,18 +84,48 @@ def test_every_config_resumes_exactly(root, name):
     assert cfg.train_dataloader.sampler.type == 'PairSampler'
 
 
-def test_published_recipe(root):
-    cfg = load_config(root / 'configs/i2ilr_celebahq_128.py')
-    assert (cfg.img_size, cfg.lr_size, cfg.model.lr_loss) == (128, 8, None)
+@pytest.mark.parametrize(
+    'name, size, pictures',
+    [
+        ('published/i2ilr_celebahq_128', 128, 28_000),
+        ('published/i2ilr_celebahq_256', 256, 28_000),
+        ('published/i2ilr_afhq', 256, 14_630),
+        ('i2ilr_celebahq_128', 128, 28_000),  # the earlier name
+    ],
+)
+def test_published_recipe(root, name, size, pictures):
+    cfg = load_config(root / f'configs/{name}.py')
+    assert (cfg.img_size, cfg.lr_size, cfg.model.lr_loss) == (size, 8, None)
     assert cfg.model.r1_loss.mode == 'reference' and cfg.model.r1_loss.gamma == 10
     assert cfg.model.gan_loss.loss_weight == cfg.model.cycle_loss.loss_weight == 1
+    assert set(cfg.optim_wrapper) == {'constructor', 'generator', 'discriminator'}
     for network, rate in (('generator', 1e-3), ('discriminator', 4e-3)):
         adam = cfg.optim_wrapper[network].optimizer
         assert (adam.type, adam.lr, tuple(adam.betas)) == ('Adam', rate, (0.0, 0.99))
+        assert set(cfg.model[network]) == {'type', 'img_size', 'lr_size'}  # all else as published
+    assert not {'projected_discriminator', 'projected_loss', 'source_loss'} & set(cfg.model)
     assert cfg.train_dataloader.batch_size == 8
-    assert cfg.train_cfg.max_iters * 8 == 100 * 28_000
+    assert cfg.train_cfg.max_iters * 8 == pytest.approx(100 * pictures, rel=0.001)
     assert cfg.model.ema_decay == 0.999 and not cfg.model.ema_warmup
     assert cfg.get('param_scheduler') is None
+
+
+@pytest.mark.parametrize('name', OURS)
+def test_default_recipe(root, name):
+    model = load_config(root / f'configs/{name}.py').model
+    assert model.generator.exact_lr == 'bilinear'
+    assert (model.discriminator.norm, model.discriminator.residual) == ('none', False)
+    assert model.projected_discriminator and model.projected_loss and model.source_loss
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_source_and_a_second_opinion_are_in_every_evaluation(root, name):
+    cfg = load_config(root / f'configs/{name}.py')
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        scores = {(e.type, (e.get('network') or {}).get('type')) for e in evaluator}
+        for network in ('EfficientNetLite0', 'EfficientNetLite2'):
+            assert ('SourceKept', network) in scores
+        assert ('DistributionScores', 'EfficientNetLite2') in scores
 
 
 def test_a_config_of_ones_own_changes_everything(root, tmp_path):

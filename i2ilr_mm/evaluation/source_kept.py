@@ -19,6 +19,9 @@ from .report import Score, score_of
 MADE = ('upscale_target', 'project_source')
 """Baselines whose results are made for every pair; those of copy-source are the sources."""
 
+TIE = 1e-9
+"""Difference of cosines that rounding alone could have made."""
+
 GALLERY = 100
 """Sources among which a result has to find its own."""
 
@@ -62,7 +65,7 @@ def source_kept(results: Tensor, sources: Tensor, own: Tensor, size: int = GALLE
     others = galleries(len(sources), min(size, len(sources)))[own]
     similarity = unit @ known.T
     nearest = similarity.gather(1, others.to(similarity.device)).max(dim=1).values
-    return mean(similarity.gather(1, own[:, None]).squeeze(1) > nearest)
+    return mean(similarity.gather(1, own[:, None]).squeeze(1) > nearest + TIE)
 
 
 @METRICS.register_module()

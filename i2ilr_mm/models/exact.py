@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from ..lr import right_inverse, shrinking_matrix
 
@@ -31,8 +32,9 @@ class ExactLR(nn.Module):
 
     def __init__(self, img_size: int, lr_size: int, lr_method: str, up_method: str) -> None:
         super().__init__()
-        down = shrinking_matrix(img_size, lr_size, lr_method)
-        up = right_inverse(img_size, lr_size, lr_method, up_method)
+        with unset_fake_temporarily():  # the cost forecast builds models without memory
+            down = shrinking_matrix(img_size, lr_size, lr_method)
+            up = right_inverse(img_size, lr_size, lr_method, up_method)
         # Worked out from the sizes, so not in checkpoints.
         self.register_buffer('down', down.float(), persistent=False)
         self.register_buffer('up', up.float(), persistent=False)

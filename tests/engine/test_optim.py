@@ -6,7 +6,12 @@ import i2ilr_mm  # noqa: F401
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 
 
-def wrappers(interval: int = 1, optimizer: dict | None = None, **options):
+def wrappers(
+    interval: int = 1,
+    optimizer: dict | None = None,
+    networks: tuple[str, ...] = ('generator', 'discriminator'),
+    **options,
+):
     model = MODELS.build(
         dict(
             type='I2ILR',
@@ -20,7 +25,7 @@ def wrappers(interval: int = 1, optimizer: dict | None = None, **options):
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
         dict(
             type='I2ILROptimWrapperConstructor',
-            optim_wrapper_cfg=dict(generator=wrapper, discriminator=wrapper),
+            optim_wrapper_cfg=dict.fromkeys(networks, wrapper),
         )
     )
     return constructor(model)
@@ -44,3 +49,11 @@ def test_optimisers_without_betas_keep_their_pace():
 def test_accumulation_of_mmengine_is_refused():
     with pytest.raises(ValueError, match='accumulative_counts is 2; set model.accumulation'):
         wrappers(accumulative_counts=2)
+
+
+def test_every_trained_network_has_an_optimiser_and_no_other():
+    with pytest.raises(ValueError, match='no entry for model.discriminator, which would not be'):
+        wrappers(networks=('generator',))
+    names = ('generator', 'discriminator', 'projected_discriminator')
+    with pytest.raises(ValueError, match='optim_wrapper.projected_discriminator belongs to no'):
+        wrappers(networks=names)

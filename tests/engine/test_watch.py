@@ -76,6 +76,14 @@ def test_saturation_without_judged_reconstructions(runner):
     assert '0.040' in line
 
 
+def test_saturation_of_the_projected_discriminator(runner):
+    hook = CollapseWatchHook(interval=10)
+    fine = dict(loss_p_real=4 * 0.3, loss_p_fake=2 * 0.3, loss_p_rec=2 * 0.3)
+    assert look(hook, runner, **fine, **discriminator(0.3)) == []
+    (line,) = look(hook, runner, **{name: value / 10 for name, value in fine.items()})
+    assert 'the projected discriminator saturates: its mean loss per term is 0.030' in line
+
+
 def test_a_rising_lr_error(runner):
     hook = CollapseWatchHook(interval=10)
     assert [look(hook, runner, lr_error=e) for e in (40.0, 5.0, 9.9)] == [[], [], []]

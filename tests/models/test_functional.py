@@ -59,3 +59,44 @@ def test_derivative_of_the_normalised_weight():
     weight = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     u, v = (F.normalize(torch.randn(n, dtype=torch.float64), dim=0) for n in (4, 12))
     assert torch.autograd.gradcheck(lambda w: functional.DivideBySigma.apply(w, u, v), weight)
+
+
+ORDERS = pytest.mark.parametrize('order', [torch.contiguous_format, torch.channels_last])
+
+
+def values(*shape: int, order=torch.contiguous_format) -> torch.Tensor:
+    x = torch.randn(*shape, dtype=torch.float64)
+    return (x.contiguous(memory_format=order) if x.ndim == 4 else x).requires_grad_()
+
+
+@ORDERS
+def test_derivatives_by_hand(order):
+    """Of every operation, in both memory formats."""
+    torch.manual_seed(0)
+    x, maps = values(2, 5, 4, 4, order=order), [values(2, 1, 4, 4) for _ in range(2)]
+    weight, bias = values(5), values(5)
+    check = torch.autograd.gradcheck
+    assert check(lambda *a: functional.InstanceNorm.apply(*a, 1e-5), (x, weight, bias))
+    assert check(lambda x: functional.InstanceNorm.apply(x, None, None, 1e-5), x)
+    assert check(lambda x: functional.PositionalNorm.apply(x, 1e-5), x)
+    assert check(functional.Modulate.apply, (x, *maps))
+    lr = values(2, 3, 4, 4, order=order)
+    assert check(functional.PixelMap.apply, (lr, values(5, 3, 1, 1), bias))
+    assert check(functional.AvgPool2.apply, x)
+    assert torch.autograd.gradgradcheck(functional.AvgPool2.apply, x)
+
+
+@ORDERS
+def test_operations_are_what_pytorch_computes_otherwise(order):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        x, (gamma, beta) = values(2, 5, 4, 4, order=order), torch.randn(2, 2, 1, 4, 4).double()
+        assert torch.allclose(functional.AvgPool2.apply(x), F.avg_pool2d(x, 2))
+        assert torch.allclose(functional.Modulate.apply(x, gamma, beta), x * gamma + beta)
+        weight, bias = torch.randn(6, 5, 1, 1).double(), torch.randn(6).double()
+        mapped = functional.PixelMap.apply(x, weight, bias)
+        assert torch.allclose(mapped, F.conv2d(x, weight, bias))
+        normal = functional.InstanceNorm.apply(x, None, None, 1e-5)
+        assert torch.allclose(normal, F.instance_norm(x))
+        for result in (functional.AvgPool2.apply(x), mapped, normal):
+            assert result.is_contiguous(memory_format=order)

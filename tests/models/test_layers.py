@@ -150,3 +150,54 @@ def test_upsample_aligns_corners():
         layers.upsample(x), F.interpolate(x, size=(4, 4), mode='bilinear', align_corners=True)
     )
     assert layers.upsample(x)[0, 0, -1, -1] == 3
+
+
+def test_equalised_convolution_scales_as_it_runs():
+    """Karras et al. 2018: N(0, 1) weights; outputs of unit inputs behind a leaky ReLU keep size."""
+    torch.manual_seed(0)
+    conv = layers.EqualConv2d(64, 64)
+    assert conv.weight_orig.std().item() == pytest.approx(1, rel=0.02)
+    gain = math.sqrt(2 / (1 + 0.2**2) / (64 * 9))
+    assert torch.allclose(conv.weight(), conv.weight_orig * gain)
+    x = torch.randn(8, 64, 16, 16)
+    inside = conv(layers.leaky_relu(x))[..., 1:-1, 1:-1]
+    assert inside.square().mean().item() == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize('network', [I2ILRGenerator, LRResidualDiscriminator])
+def test_both_weight_normalisations_have_the_same_trained_names(network):
+    spectral, plain = (network(32, 8, 4, 8, norm=norm) for norm in ('spectral', 'none'))
+    names = [dict(n.named_parameters()).keys() for n in (spectral, plain)]
+    assert names[0] == names[1]
+    assert not any(name.endswith(('weight_u', 'weight_v')) for name in plain.state_dict())
+    with pytest.raises(ValueError, match="norm is 'batch'; accepted are spectral, none"):
+        network(32, 8, 4, 8, norm='batch')
+
+
+@pytest.mark.parametrize('conv', [layers.SNConv2d, layers.EqualConv2d])
+@pytest.mark.parametrize('pool', [False, True])
+def test_channels_last_weights_change_no_number(conv, pool):
+    torch.manual_seed(0)
+    layer, x = conv(3, 4, pool=pool).double(), torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    expected = layer(x)
+    layers.use_channels_last(layer)
+    assert layer.kernel().is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(layer(x), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('order', [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_is_pytorchs(order):
+    torch.manual_seed(0)
+    ours, theirs = layers.InstanceNorm2d(5), nn.InstanceNorm2d(5, affine=True)
+    nn.init.normal_(ours.weight), nn.init.normal_(ours.bias)
+    theirs.load_state_dict(ours.state_dict())
+    x = (3 * torch.randn(2, 5, 8, 8) + 1).contiguous(memory_format=order).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    weight = torch.randn(2, 5, 8, 8)
+    for layer, inputs in ((ours, x), (theirs, y)):
+        (layer(inputs) * weight).sum().backward()
+    assert ours(x).is_contiguous(memory_format=order)
+    assert torch.allclose(ours(x), theirs(y), atol=1e-5)
+    assert torch.allclose(x.grad, y.grad, atol=1e-4)
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-4)

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from _cli import ROOT
 from _reference import recorders, reference_step
 from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
@@ -30,7 +31,8 @@ from i2ilr_mm.models.layers import SNConv2d
 
 CHANNELS_LAST = torch.channels_last
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-REFERENCE = 'reference schedule'
+REFERENCE = 'written plainly'
+"""The config's own recipe with a network call for every loss, see _reference.py."""
 Step = Callable[[], Any]
 Steps = list[tuple[float, Step]]
 """What a variant does, each with its share of the steps; they are several where R1 is lazy."""
@@ -56,16 +58,17 @@ def benchmark(
     image = batch_of(cfg, data)
     lr = down(image, cfg.lr_size, cfg.lr_method)
     steps, results = {}, {}
-    for name, options in {REFERENCE: None, **variants}.items():
+    variants = {REFERENCE: dict(plain=True, channels_last=False), **variants}
+    for name, options in variants.items():
         try:
             say(f'preparing {name}')
             steps[name], results[name] = prepare(cfg, options, image, lr)
         except Exception as error:  # of an option that this machine cannot do
-            if options is None:
+            if name == REFERENCE:
                 raise
             say(f'{name} left out: {type(error).__name__}: {str(error)[:200]}')
     for name, seconds in interleaved(steps, rounds).items():
-        peak = peaks[variants.get(name, {}).get('autocast') or 'float32']
+        peak = peaks[variants[name].get('autocast') or 'float32']
         results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peak))
     for result in results.values():
         pairs = zip(results[REFERENCE]['seconds'], result['seconds'])
@@ -79,7 +82,7 @@ def benchmark(
         pictures=data,
         matrix_peak_gmac_per_s=peaks,
         steps=results,
-        differences=differences(cfg, {k: v for k, v in variants.items() if k in results}, image),
+        differences=differences(cfg, {k: v for k, v in variants.items() if k in steps}, image),
         profiles={k: profile(steps[k]) for k in (REFERENCE, 'default') if k in steps},
         inference=inference(cfg, image, lr, rounds),
     )
@@ -102,18 +105,36 @@ def say(text: str) -> None:
 
 def model_config(cfg: Config, options: dict) -> ConfigDict:
     """The config's model with the options of a variant; 'default' is float32 and eager."""
-    model = cfg.model.copy()
     options = dict(options)
+    published = options.pop('published', False)
+    model = published_model(cfg) if published else cfg.model.copy()
     model.r1_loss = {**model.r1_loss, 'interval': options.pop('interval', 1)}
     model.generator = {**model.generator, 'with_cp': options.pop('with_cp', False)}
-    plain = dict(autocast=None, compile=False, accumulation=1, channels_last=False)
+    layout = not published and cfg.model.get('channels_last', False)
+    plain = dict(autocast=None, compile=False, accumulation=1, channels_last=layout)
     model.update({**plain, **options})
     return model
 
 
+def published_model(cfg: Config) -> ConfigDict:
+    """The published recipe with the sizes and widths of a config."""
+    model = Config.fromfile(os.path.join(ROOT, 'configs/_base_/model_published.py')).model
+    model.lr_method = cfg.model.lr_method
+    for name in ('generator', 'discriminator'):
+        own = cfg.model[name]
+        kept = ('img_size', 'lr_size', 'base_channels', 'max_channels')
+        model[name].update({key: own[key] for key in kept if key in own})
+    return model
+
+
 def build(cfg: Config, options: dict) -> I2ILR:
+    """A model of a variant; its source loss counts from the first step on."""
     torch.manual_seed(0)
-    return MODELS.build(model_config(cfg, options)).to(DEVICE)
+    model = MODELS.build(model_config(cfg, options)).to(DEVICE)
+    if model.source_loss is not None:
+        model.source_loss.seen = len(model.source_loss.queue)
+        torch.nn.init.normal_(model.source_loss.queue)
+    return model
 
 
 def prepare(
@@ -121,12 +142,14 @@ def prepare(
 ) -> tuple[Steps, dict[str, Any]]:
     """The steps of a variant, warmed up, and what is known before they are timed."""
     allocated = torch.cuda.memory_allocated() if DEVICE == 'cuda' else 0
-    model = build(cfg, options or {})
-    optimizers = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
+    options = dict(options or {})
+    plain = options.pop('plain', False)
+    model = build(cfg, options)
+    optimizers = build_optim_wrapper(model, optimizer_config(cfg, model))
     data = dict(inputs=dict(img=image, lr=lr))
-    if options is None:
+    if plain:
         steps: Steps = [(1.0, lambda: reference_step(model, optimizers, image))]
-        cost = count(model_config(cfg, {}), len(image), fake_reference_step)
+        cost = count(model_config(cfg, options), len(image), fake_reference_step)
     else:
         cost = step_cost(model_config(cfg, options), len(image))
         steps = own_steps(model, optimizers, data)
@@ -144,6 +167,12 @@ def prepare(
     return steps, result
 
 
+def optimizer_config(cfg: Config, model: I2ILR) -> dict:
+    """The config's optimisers, without those of networks that a variant leaves out."""
+    wrappers = cfg.optim_wrapper.to_dict()
+    return {k: v for k, v in wrappers.items() if getattr(model, k, True) is not None}
+
+
 def own_steps(model: I2ILR, optimizers: OptimWrapperDict, data: dict) -> Steps:
     def step(number: int) -> None:
         model.ema_updates = number
@@ -158,19 +187,16 @@ def fake_reference_step(model: I2ILR, image: Tensor) -> None:
     reference_step(model, idle_optimizers(model), image)
 
 
-def gradients(
-    cfg: Config, options: dict | None, image: Tensor, dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """Losses and gradients of one step, as vectors; the spectral norm is frozen.
-
-    None is the reference schedule.
-    """
-    model = build(cfg, options or {}).to(dtype)
+def gradients(cfg: Config, options: dict, image: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Losses and gradients of one step, as vectors; the spectral norm is frozen."""
+    options = dict(options)
+    plain = options.pop('plain', False)
+    model = build(cfg, options).to(dtype)
     wrappers, seen = recorders(model)
     image = image.to(dtype)
     lr = down(image, cfg.lr_size, cfg.lr_method)
     with patch.object(SNConv2d, 'power_iteration', lambda self: None):
-        if options is None:
+        if plain:
             losses = reference_step(model, wrappers, image)
         else:
             log = model.train_step(dict(inputs=dict(img=image, lr=lr)), wrappers)
@@ -185,11 +211,11 @@ def differences(cfg: Config, variants: dict[str, dict], image: Tensor) -> dict[s
     The reference itself, in float32, shows what is rounding. With a lazy R1 the updates are others.
     """
     image = image[:4]
-    truth = gradients(cfg, None, image, torch.float64)
-    found = {REFERENCE: gradients(cfg, None, image, torch.float32)}
+    truth = gradients(cfg, variants[REFERENCE], image, torch.float64)
+    found = {}
     for name, options in variants.items():
         fits = len(image) % (2 * options.get('accumulation', 1)) == 0
-        if 'interval' not in options and fits:
+        if not {'interval', 'published'} & options.keys() and fits:
             found[name] = gradients(cfg, options, image, torch.float32)
     if 'default' in variants:
         found['default, in float64'] = gradients(cfg, {}, image, torch.float64)
@@ -389,8 +415,10 @@ def markdown(report: dict[str, Any]) -> str:
         )
     lines += [
         '',
-        f'| relative difference from the {REFERENCE} in float64 | losses | grad G | grad D |',
-        '|---|---|---|---|',
+        f'| relative difference from the {REFERENCE} in float64 | '
+        + ' | '.join(next(iter(report['differences'].values())))
+        + ' |',
+        '|---' * (1 + len(next(iter(report['differences'].values())))) + '|',
     ]
     for name, r in report['differences'].items():
         lines.append(f'| {name} | ' + ' | '.join(f'{v:.0e}' for v in r.values()) + ' |')

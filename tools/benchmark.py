@@ -7,7 +7,10 @@ from _cli import add_config_arguments, run
 
 VARIANTS = {
     'default': {},
+    'published recipe': dict(published=True),
+    'published recipe, written plainly': dict(published=True, plain=True),
     'channels_last': dict(channels_last=True),
+    'channels_first': dict(channels_last=False),
     'lazy R1': dict(interval=16),
     'bf16': dict(autocast='bfloat16'),
     'compile': dict(compile=True),
@@ -20,14 +23,14 @@ VARIANTS = {
     'accumulation 2': dict(accumulation=2),
     'activation checkpointing': dict(with_cp=True),
 }
-"""Name to options; the reference schedule always runs, for the ratios."""
+"""Name to options; the step written plainly always runs, for the ratios."""
 
 DEFAULTS = [name for name in VARIANTS if 'compile' not in name and 'graphs' not in name]
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Time the published schedule against our step and its options, interleaved; '
+        description='Time the step written plainly against ours and its options, interleaved; '
         'print a table and write it as Markdown and JSON.'
     )
     add_config_arguments(parser)

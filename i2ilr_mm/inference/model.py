@@ -15,6 +15,9 @@ from ..config import load_config
 from ..models.i2ilr import I2ILR
 from .release import read_release, release_path
 
+TRAINING_PARTS = ('projected_discriminator', 'projected_loss', 'source_loss')
+"""Parts of a model that look through a frozen network, and that no prediction needs."""
+
 
 def init_model(
     config: str | os.PathLike | Config,
@@ -43,9 +46,12 @@ def init_model(
     """
     cfg = load_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmagic'))
+    path = os.fspath(checkpoint) if checkpoint is not None else None
+    if path and release_path(path):
+        for part in TRAINING_PARTS:  # a published generator is used, not trained
+            cfg.model.pop(part, None)
     model = MODELS.build(cfg.model)
-    if checkpoint is not None:
-        path = os.fspath(checkpoint)
+    if path:
         load_weights(model, *read_weights(path), path)
     model.cfg = cfg
     return model.to(device).eval()
@@ -74,11 +80,13 @@ def load_weights(model: I2ILR, state: dict[str, Any], facts: dict[str, Any], pat
     if not facts:
         load_state(model, state, path)
         return
-    for name in ('img_size', 'lr_size', 'lr_method'):
+    for name in ('img_size', 'lr_size', 'lr_method', 'exact_lr'):
         own = getattr(model if name == 'lr_method' else model.generator_ema, name)
-        if facts[name] != own:
+        trained = facts.get(name)  # older files have no exact_lr: their networks have no such layer
+        if trained != own:
             raise ValueError(
-                f"'{path}' was trained with {name}={facts[name]}, and this config has {own}"
+                f"'{path}' was trained with {name}={trained}, and this config has {own}: use the "
+                f'config that it was trained with'
             )
     network = model.generator_ema.deploy()
     check_state(network, state, path)

@@ -56,8 +56,10 @@ def publish(model: I2ILR, path: str, about: dict[str, Any]) -> None:
     if os.path.exists(path):
         raise FileExistsError(f"'{path}' exists; choose another name, or move it away")
     state = model.generator_ema.deploy().state_dict()
-    sizes = dict(img_size=model.generator_ema.img_size, lr_size=model.generator_ema.lr_size)
-    facts = dict(about, **sizes, lr_method=model.lr_method)
+    built = {
+        name: getattr(model.generator_ema, name) for name in ('img_size', 'lr_size', 'exact_lr')
+    }
+    facts = dict(about, **built, lr_method=model.lr_method)
     with replacing(path) as partial:
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in state.items()},

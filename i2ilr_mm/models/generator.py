@@ -103,7 +103,7 @@ class I2ILRGenerator(nn.Module):
         self.decoder.extend(DecoderBlock(i, o, True, lr_channels, conv) for i, o in pairwise(up))
         self.to_rgb = ToRGB(up[-1], conv)
         init_weights(self, init)
-        self.exact = None
+        self.exact_lr, self.exact = exact_lr, None
         if exact_lr is not None:
             check_choice('exact_lr', exact_lr, UP_METHODS)
             self.exact = ExactLR(img_size, lr_size, lr_method, exact_lr)

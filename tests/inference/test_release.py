@@ -29,11 +29,12 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
     path = tmp_path / 'a.safetensors'
     publish(model, str(path), dict(steps=7))
     state, facts = read_release(str(path))
-    assert facts == dict(steps=7, img_size=32, lr_size=8, lr_method='box')
+    assert facts == dict(steps=7, img_size=32, lr_size=8, exact_lr='bilinear', lr_method='box')
     assert not any('weight_orig' in name or 'weight_u' in name for name in state)
     weights = sum(p.numel() for p in model.generator_ema.parameters())
     assert sum(value.numel() for value in state.values()) == weights
     loaded = init_model(config, path, cfg_options=tiny_options)
+    assert loaded.projected_discriminator is None and loaded.source_loss is None
     source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
     assert torch.allclose(model.predict(source, lr), loaded.predict(source, lr), atol=1e-6)
     assert not torch.allclose(model.predict(source, lr, 'generator'), loaded.predict(source, lr))
@@ -47,6 +48,7 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
     publish(model, str(tmp_path / 'a.safetensors'), {})
     for options, message in (
         (dict(tiny_options, img_size=64), 'trained with img_size=32, and this config has 64'),
+        ({**tiny_options, 'model.generator.exact_lr': None}, 'exact_lr=bilinear, and .* None'),
         (dict(tiny_options, lr_method='bicubic'), 'lr_method=box, and this config has bicubic'),
         ({**tiny_options, 'model.generator.max_channels': 16}, 'does not fit'),
     ):

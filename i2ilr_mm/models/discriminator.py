@@ -41,7 +41,7 @@ class LRResidualDiscriminator(nn.Module):
         max_channels: int = 512,
         lr_channels: int = 3,
         init: str = 'pytorch',
-        norm: str = 'spectral',
+        norm: str | None = 'spectral',
         residual: bool = True,
     ) -> None:
         super().__init__()

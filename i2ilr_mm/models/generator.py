@@ -80,7 +80,7 @@ class I2ILRGenerator(nn.Module):
         lr_channels: int = 3,
         init: str = 'pytorch',
         with_cp: bool = False,
-        norm: str = 'spectral',
+        norm: str | None = 'spectral',
         exact_lr: str | None = None,
         lr_method: str = 'box',
     ) -> None:

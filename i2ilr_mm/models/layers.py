@@ -188,14 +188,18 @@ NORMS: dict[str, type[TrainedConv2d]] = dict(spectral=SNConv2d, none=EqualConv2d
 """Weight normalisations: 'spectral' as published, or 'none', with equalised learning rates."""
 
 
-def convolution(norm: str) -> type[TrainedConv2d]:
+def convolution(norm: str | None) -> type[TrainedConv2d]:
     """The kind of convolution that a network is made of.
+
+    Args:
+        norm: A name in :data:`NORMS`; None, as the command line reads "none", is 'none'.
 
     Raises:
         ValueError: If ``norm`` is unknown.
     """
-    check_choice('norm', norm, tuple(NORMS))
-    return NORMS[norm]
+    name = 'none' if norm is None else norm
+    check_choice('norm', name, tuple(NORMS))
+    return NORMS[name]
 
 
 INITS = ('pytorch', 'kaiming')

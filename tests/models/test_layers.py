@@ -170,6 +170,7 @@ def test_both_weight_normalisations_have_the_same_trained_names(network):
     names = [dict(n.named_parameters()).keys() for n in (spectral, plain)]
     assert names[0] == names[1]
     assert not any(name.endswith(('weight_u', 'weight_v')) for name in plain.state_dict())
+    assert isinstance(network(32, 8, 4, 8, norm=None).from_rgb, layers.EqualConv2d)
     with pytest.raises(ValueError, match="norm is 'batch'; accepted are spectral, none"):
         network(32, 8, 4, 8, norm='batch')
 

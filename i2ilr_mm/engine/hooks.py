@@ -81,6 +81,13 @@ class PlainCheckpointHook(CheckpointHook):
         return steps[: -self.max_keep_ckpts]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        wanted = set(self.key_indicators or []) - {'auto'}
+        if missing := wanted - metrics.keys():
+            runner.logger.warning(
+                f'no best checkpoint is kept: the validation has no {min(missing)!r}, it has '
+                f'{sorted(metrics)}; set default_hooks.checkpoint.save_best to one of these'
+            )
+            return
         before = self._best_paths()
         super()._save_best_checkpoint(runner, metrics)
         if is_main_process():

@@ -11,6 +11,8 @@ from torch import Tensor
 from ..files import replacing
 from .frechet import frechet_distance
 
+KEPT = 'source_kept'
+
 TITLES = {'lr_mae': 'LR error, grey levels', 'lr_within2': 'cells within 2 levels'}
 """Titles of curves that are not their score's name."""
 
@@ -62,6 +64,9 @@ def _rows(log: Path) -> Iterator[dict]:
 def plot_curves(runs: dict[str, str], path: str) -> None:
     """Draw the validation scores of trainings against the thousands of pictures seen.
 
+    Last come realism and source kept against each other, for every network that judged both: either
+    can be had by giving up the other.
+
     Args:
         runs: Name -> work dir.
         path: The picture to write.
@@ -72,8 +77,11 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
     """
     curves = {name: read_validations(work_dir) for name, work_dir in runs.items()}
     shown = list(dict.fromkeys(key for run in curves.values() for key in run))
-    columns = min(4, len(shown))
-    rows = -(-len(shown) // columns)
+    against = [(kept, f'kd{kept.removeprefix(KEPT)}') for kept in shown if kept.startswith(KEPT)]
+    against = [(kept, realism) for kept, realism in against if realism in shown]
+    count = len(shown) + len(against)
+    columns = min(4, count)
+    rows = -(-count // columns)
     figure, axes = _figure(rows, columns)
     for axis, key in zip(axes, shown):
         for name, run in curves.items():
@@ -83,11 +91,27 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
         axis.set_xlabel('thousand pictures seen')
         if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
             axis.set_ylim(bottom=0)  # near enough that it should be seen
-    for axis in axes[len(shown) :]:
+    for axis, (kept, realism) in zip(axes[len(shown) :], against):
+        for name, run in curves.items():
+            if kept in run and realism in run:
+                _draw_against(axis, dict(run[kept]), dict(run[realism]), name)
+        axis.set_title(f'{realism} against {kept}')
+        axis.set_xlabel('source kept (right is better)')
+        axis.set_ylabel('kernel distance (down is better)')
+    for axis in axes[count:]:
         axis.remove()
     if len(curves) > 1:
         axes[0].legend()
     _save(figure, path)
+
+
+def _draw_against(axis, kept: dict, realism: dict, name: str) -> None:  # type: ignore[no-untyped-def]
+    """One run's way, with the thousands of pictures at its end."""
+    seen = sorted(kept.keys() & realism.keys())
+    if seen:
+        x, y = [kept[at] for at in seen], [realism[at] for at in seen]
+        axis.plot(x, y, marker='.', label=name)
+        axis.annotate(f'{seen[-1]:.0f}k', (x[-1], y[-1]))
 
 
 def plot_frechet_against_n(

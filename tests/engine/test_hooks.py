@@ -229,3 +229,13 @@ def test_another_interval_of_r1_is_not_resumed():
 def test_sample_grids_ask_for_validation_pairs_before_work_starts():
     with pytest.raises(ValueError, match=r'val_dataloader and val_cfg'):
         SampleGridHook().before_train(SimpleNamespace(val_loop=None))
+
+
+def test_a_score_that_is_not_there_keeps_no_best_and_says_so(tmp_path):
+    hook = PlainCheckpointHook(by_epoch=False, save_best='kd_lite2', rule='less')
+    runner = make_runner(tmp_path)
+    lines = []
+    runner.logger = type('Logger', (), dict(warning=staticmethod(lines.append)))
+    hook._save_best_checkpoint(runner, dict(lr_mae=1.0))
+    assert "no 'kd_lite2', it has ['lr_mae']; set default_hooks.checkpoint.save_best" in lines[0]
+    assert list(tmp_path.iterdir()) == []

@@ -98,3 +98,26 @@ def test_spread_evenly():
     assert spread_evenly([5, 3, 9], 10) == [5, 3, 9]
     assert spread_evenly(list(range(100)), 4) == [0, 33, 66, 99]
     assert spread_evenly([7, 8], 1) == [7]
+
+
+def test_realism_is_drawn_against_source_kept(tmp_path, monkeypatch):
+    """For each network that judged both, in the order of the pictures seen."""
+    rows = [
+        dict(kd_lite2=0.3, kd_lite0=0.2, source_kept_lite2=0.9, step=10),
+        dict(kd_lite2=0.1, kd_lite0=0.1, source_kept_lite2=0.6, step=20),
+    ]
+    log(tmp_path, 'run', dict(kimg=8.0, step=20, iter=20), *rows)
+    drawn = []
+    original = plots._figure
+
+    def keep(*size):
+        figure, axes = original(*size)
+        drawn.extend(axes)
+        return figure, axes
+
+    monkeypatch.setattr(plots, '_figure', keep)
+    plot_curves({'a': str(tmp_path)}, str(tmp_path / 'curves.png'))
+    (axis,) = [axis for axis in drawn if axis.get_title() == 'kd_lite2 against source_kept_lite2']
+    (line,) = axis.get_lines()
+    assert line.get_xydata().tolist() == [[0.9, 0.3], [0.6, 0.1]]
+    assert [text.get_text() for text in axis.texts] == ['8k']

@@ -1,8 +1,7 @@
 """That a training teaches: a small net on the embedded heads, minutes on two cores.
 
 The bounds are met by that net alone: not by an untrained one, nor without its LR input, nor without
-its source. (Trained for 2,000 steps without its source a net has an FD-lite0 of 315, without its
-LR input an LR error of 36.2.)
+its source.
 """
 
 import json
@@ -18,10 +17,10 @@ from i2ilr_mm.engine.run import build_runner
 from i2ilr_mm.inference.model import load_state, read_checkpoint
 from i2ilr_mm.models.i2ilr import unwrap
 
-LR_ERROR, FD_LITE0 = 15.0, 210.0
-"""Grey levels; FD-lite0 of 400 results and 400 heads. Seen: 12.1 and 171."""
+LR_ERROR, KD_LITE2, SOURCE_KEPT = 0.5, 0.5, 0.5
+"""Grey levels; KD-lite2 of 400 results and 400 heads; share on Lite2. Seen: docs/results.md."""
 
-STEPS = 1200
+STEPS = 600
 CONFIG = str(ROOT / 'configs/i2ilr_heads64_small.py')
 
 
@@ -53,31 +52,39 @@ def checkpoint(tmp_path_factory) -> str:
     return str(folder / f'iter_{STEPS}.pth')
 
 
-def scores(work_dir, checkpoint: str | None, **cut: bool) -> tuple[float, float]:
-    """LR error and FD-lite0, as tools/test.py measures them."""
-    cfg = load_config(CONFIG, {'test_dataloader.dataset.n_targets': 1})
-    name = f'{checkpoint and "trained"}-{"-".join(cut)}'
-    cfg.merge_from_dict(dict(work_dir=str(work_dir / name), experiment_name=str(work_dir / name)))
-    cfg.test_evaluator = cfg.test_evaluator[:2]
-    cfg.test_evaluator[1].cache_dir = str(work_dir / 'cache')
-    runner = build_runner(cfg)
-    model = unwrap(runner.model)
-    if checkpoint:
-        load_state(model, read_checkpoint(checkpoint), checkpoint)
-    model.generator_ema = Cut(model.generator_ema, **cut)
-    runner.test()
-    metrics = [metric for e in runner.test_loop.evaluators for metric in e.metrics]
-    found = {score.name: score.value for metric in metrics for score in metric.report}
-    print(json.dumps({name: found}))
-    return found['lr_mae'], found['fd_lite0']
+def within_bounds(found: dict[str, float]) -> dict[str, bool]:
+    return dict(
+        lr=found['lr_mae'] < LR_ERROR,
+        realism=found['kd_lite2'] < KD_LITE2,
+        source=found['source_kept_lite2'] > SOURCE_KEPT,
+    )
 
 
 @pytest.mark.slow
 def test_a_net_learns_from_both_its_inputs(checkpoint, tmp_path):
-    lr_error, fd = scores(tmp_path, checkpoint)
-    assert lr_error < LR_ERROR and fd < FD_LITE0
-    for cut in (dict(lr=True), dict(source=True)):
-        lr_error, fd = scores(tmp_path, checkpoint, **cut)
-        assert lr_error > LR_ERROR or fd > FD_LITE0, cut
-    lr_error, fd = scores(tmp_path, None)
-    assert lr_error > LR_ERROR and fd > FD_LITE0
+    cfg = load_config(CONFIG, {'test_dataloader.dataset.n_targets': 1})
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path / 'work'), experiment_name='learning'))
+    network, cache = dict(type='EfficientNetLite2'), str(tmp_path / 'cache')
+    cfg.test_evaluator = [
+        dict(type='LRConsistency'),
+        dict(type='DistributionScores', network=network, cache_dir=cache),
+        dict(type='SourceKept', network=network, cache_dir=cache),
+    ]
+    runner = build_runner(cfg)
+    model = unwrap(runner.model)
+
+    def scores(net: nn.Module) -> dict[str, bool]:
+        """What tools/test.py measures, within the bounds or not."""
+        model.generator_ema = net
+        found = runner.test()
+        print(json.dumps(found))
+        return within_bounds(found)
+
+    untrained = model.generator_ema
+    assert not scores(untrained)['realism']
+    model.generator_ema = untrained
+    load_state(model, read_checkpoint(checkpoint), checkpoint)
+    trained = model.generator_ema
+    assert scores(trained) == dict(lr=True, realism=True, source=True)
+    assert not scores(Cut(trained, lr=True))['lr']
+    assert not scores(Cut(trained, source=True))['source']

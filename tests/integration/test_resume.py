@@ -21,6 +21,7 @@ OPTIONS = [
     'val_evaluator=[{"type":"LRConsistency"}]',
     f'train_dataloader.batch_size={BATCH}',
     'default_hooks.checkpoint.interval=2',
+    'default_hooks.checkpoint.save_best=lr_mae',
     'default_hooks.checkpoint.max_keep_ckpts=1',
     'default_hooks.logger.interval=1',
     'default_hooks.samples.interval=100',

@@ -25,6 +25,7 @@ QUICK = [
     'val_evaluator=[{"type":"LRConsistency"}]',
     'test_evaluator=[{"type":"LRConsistency"}]',
     'default_hooks.checkpoint.interval=2',
+    'default_hooks.checkpoint.save_best=lr_mae',
     'default_hooks.logger.interval=1',
     'log_processor.window_size=2',
     'default_hooks.samples.interval=2',

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Threads that wait for each other sleep. By default they spin: beside other busy programs a training
-# step then takes many times as long (docs/speed.md). It has to be set before PyTorch is loaded.
+# Threads that wait for each other sleep. By default they spin: beside other busy programs a step
+# then takes many times as long (docs/speed.md). It has to be set before PyTorch is loaded.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 ROOT = str(Path(__file__).resolve().parent.parent)

@@ -15,7 +15,6 @@ from ..config import load_config
 from ..models.i2ilr import I2ILR
 from .release import read_release, release_path
 
-
 TRAINING_PARTS = ('projected_discriminator', 'projected_loss', 'source_loss')
 """Parts of a model that look through a frozen network, and that no prediction needs."""
 

@@ -35,9 +35,10 @@ class ExactLR(nn.Module):
         with unset_fake_temporarily():  # the cost forecast builds models without memory
             down = shrinking_matrix(img_size, lr_size, lr_method)
             up = right_inverse(img_size, lr_size, lr_method, up_method)
+        dtype = torch.get_default_dtype()
         # Worked out from the sizes, so not in checkpoints.
-        self.register_buffer('down', down.float(), persistent=False)
-        self.register_buffer('up', up.float(), persistent=False)
+        self.register_buffer('down', down.to(dtype), persistent=False)
+        self.register_buffer('up', up.to(dtype), persistent=False)
 
     def forward(self, image: Tensor, lr: Tensor) -> Tensor:
         """Move images to their LR targets.

@@ -134,7 +134,8 @@ class RandomMixing(nn.Module):
             self._keep(f'down_{i}', weight)
 
     def _keep(self, name: str, weight: np.ndarray) -> None:
-        self.register_buffer(name, torch.from_numpy(weight).float(), persistent=False)
+        values = torch.from_numpy(weight).to(torch.get_default_dtype())
+        self.register_buffer(name, values, persistent=False)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         mixed = [F.conv2d(x, getattr(self, f'across_{i}')) for i, x in enumerate(levels)]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmagic.registry import MODELS
 from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from .exact import ExactLR
 from .frozen import FrozenStages, build_frozen
@@ -137,6 +138,9 @@ def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:
     Processes get pairs in turns (:class:`i2ilr_mm.engine.PairSampler`).
     """
     ranks, rank = get_world_size(), get_rank()
-    everyone = torch.stack(all_gather(rows)).unflatten(1, (-1, 2))  # (ranks, pairs, 2, d)
+    if isinstance(rows, FakeTensor):  # the cost forecast, which the main process makes alone
+        ranks, rank = 1, 0
+    everyone = torch.stack(all_gather(rows) if ranks > 1 else [rows]).unflatten(1, (-1, 2))
     place = torch.arange(ranks * len(rows), device=rows.device).view(-1, ranks, 2)
+    # (ranks, pairs, 2, d), by pairs first
     return everyone.transpose(0, 1).flatten(0, 2), place[:, rank].flatten()

@@ -32,6 +32,7 @@ def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
         *('--work-dir', str(tmp_path / name), '--cfg-options', f'data_root={heads}', *TINY),
         *(
             'train_cfg.max_iters=5',
+            'model.source_loss.queue_size=8',  # full from the second step on
             'train_cfg.val_interval=5',
             'val_evaluator=[{"type":"LRConsistency"}]',
         ),

@@ -22,6 +22,7 @@ OPTIONS = [
     f'train_dataloader.batch_size={BATCH}',
     'default_hooks.checkpoint.interval=2',
     'default_hooks.checkpoint.save_best=lr_mae',
+    'model.source_loss.queue_size=4',  # full from the second step on
     'default_hooks.checkpoint.max_keep_ckpts=1',
     'default_hooks.logger.interval=1',
     'default_hooks.samples.interval=100',

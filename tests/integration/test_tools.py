@@ -177,12 +177,13 @@ def test_amp_changes_the_arithmetic_and_grids_reach_tensorboard(trained, heads, 
     assert difference < 0.2 * plain['state_dict'][name].norm()
 
 
-def test_auto_scale_lr_scales_both_rates(heads, tmp_path):
+def test_auto_scale_lr_scales_all_rates(heads, tmp_path):
     small = 'train_dataloader.batch_size=2'
     python('train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr', *options(heads, small))
     optimizers = state(tmp_path / 'iter_4.pth')['optimizer']
     assert optimizers['generator']['param_groups'][0]['lr'] == pytest.approx(0.5e-3)
-    assert optimizers['discriminator']['param_groups'][0]['lr'] == pytest.approx(2e-3)
+    for name in ('discriminator', 'projected_discriminator'):
+        assert optimizers[name]['param_groups'][0]['lr'] == pytest.approx(1e-3)
 
 
 def test_losses_that_are_not_finite_stop_the_run(heads, tmp_path):
@@ -205,8 +206,8 @@ def test_losses_that_are_not_finite_stop_the_run(heads, tmp_path):
 
 
 def test_a_saturated_discriminator_is_warned_of(heads, tmp_path):
-    """A generator that stands still, and a discriminator without R1."""
-    still = ['optim_wrapper.generator.optimizer.lr=1e-9', 'model.r1_loss.gamma=1e-3']
+    """A generator that stands still: the projected discriminator knows it in no time."""
+    still = ['optim_wrapper.generator.optimizer.lr=1e-9']
     long = ['train_cfg.max_iters=120', 'train_cfg.val_interval=120']
     rare = ['default_hooks.checkpoint.interval=120', 'default_hooks.samples.interval=120']
     watch = ['default_hooks.watch.interval=20', 'default_hooks.logger.interval=20']
@@ -215,7 +216,8 @@ def test_a_saturated_discriminator_is_warned_of(heads, tmp_path):
         *options(heads, *still, *long, *rare, *watch, 'log_processor.window_size=20'),
     )
     warning = (
-        r'WARNING - iteration \d+: the discriminator saturates: its mean loss per term is 0\.0'
+        r'WARNING - iteration \d+: the projected discriminator saturates: its mean loss per term '
+        r'is 0\.0'
     )
     assert 1 <= len(re.findall(warning, result.stdout)) < 6  # not at every look
 

@@ -20,6 +20,7 @@ else
     echo "training: $ITERS iterations of $CONFIG, log in $WORK/train.log"
     python tools/train.py "$CONFIG" --work-dir "$WORK" --resume \
         --cfg-options train_cfg.max_iters="$ITERS" train_cfg.val_interval="$ITERS" \
+        val_evaluator='[{"type":"LRConsistency"}]' default_hooks.checkpoint.save_best=lr_mae \
         >"$WORK/train.log" 2>&1 &
     TRAINER=$!
     trap 'kill $TRAINER 2>/dev/null || true' EXIT

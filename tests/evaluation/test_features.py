@@ -144,7 +144,7 @@ def test_lite0_knows_pictures_apart(heads):
     features, flipped = network(images), network(images.flip(-1))
     assert features.shape == (2, 1280)
     assert (features[0] - flipped[0]).norm() < (features[0] - features[1]).norm()
-    assert network.weights_hash == '579344248a93e230' == network.file.sha256[:16]
+    assert network.weights_hash == '579344248a93e230' == network.lite.file.sha256[:16]
 
 
 def test_one_instance_for_all():
@@ -153,7 +153,8 @@ def test_one_instance_for_all():
 
 
 @pytest.mark.parametrize(
-    'name', ['InceptionTF', 'InceptionTorchvision', 'EfficientNetLite0', 'LPIPS']
+    'name',
+    ['InceptionTF', 'InceptionTorchvision', 'EfficientNetLite0', 'EfficientNetLite2', 'LPIPS'],
 )
 def test_registered(name):
     assert MODELS.get(name).__module__ == 'i2ilr_mm.evaluation.features'

@@ -35,7 +35,9 @@ class ProjectedDiscriminator(nn.Module):
         head_channels: Width of the heads.
         residual: Whether the LR residual joins the features at each level. Fakes of a generator
             with ``exact_lr`` have none: it is zero for all, and False saves it.
-        seed: Of the fixed random convolutions.
+        seed: Of the fixed random convolutions. Draws differ: after 200 steps on the rendered heads
+            the mean logit of results was -2.5 to -2.9 for eight draws (seeds 1 to 4, and four of
+            another kind) and -3.2 to -4.5 for seed 0, whose runs also kept less of the source.
 
     Raises:
         FileNotFoundError: If the weights of the frozen network are missing; says what to install.
@@ -52,7 +54,7 @@ class ProjectedDiscriminator(nn.Module):
         mixed_channels: int = 64,
         head_channels: int = 64,
         residual: bool = False,
-        seed: int = 0,
+        seed: int = 2,
     ) -> None:
         super().__init__()
         self.network: FrozenStages = build_frozen(network or dict(type='EfficientNetLite0Stages'))

@@ -50,11 +50,17 @@ def _is_trained(network: nn.Module) -> bool:
 class I2ILROptimWrapperConstructor(MultiOptimWrapperConstructor):
     """MMagic's constructor for several networks, with D's optimiser corrected for a lazy R1.
 
+    An entry that is None counts as absent: so a config switches one off that it inherits.
+
     Raises:
         ValueError: If a wrapper has ``accumulative_counts``; an I2ILR model accumulates within its
             step, where G and D see the same batch. If a trained network has no optimiser, or an
             optimiser no network.
     """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        given = {k: v for k, v in optim_wrapper_cfg.items() if v is not None}
+        super().__init__(given, paramwise_cfg)
 
     def __call__(self, module: nn.Module) -> OptimWrapperDict:
         for name, options in self.optim_cfg.items():

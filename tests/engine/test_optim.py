@@ -3,6 +3,7 @@ from mmagic.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 import i2ilr_mm  # noqa: F401
 
+NAMES = ('generator', 'discriminator', 'projected_discriminator')
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 
 
@@ -22,11 +23,9 @@ def wrappers(
     )
     adam = optimizer or dict(type='Adam', lr=0.004, betas=(0.5, 0.99))
     wrapper = dict(type='OptimWrapper', optimizer=adam, **options)
+    entries = {name: wrapper if name in networks else None for name in {*NAMES, *networks}}
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
-        dict(
-            type='I2ILROptimWrapperConstructor',
-            optim_wrapper_cfg=dict.fromkeys(networks, wrapper),
-        )
+        dict(type='I2ILROptimWrapperConstructor', optim_wrapper_cfg=entries)
     )
     return constructor(model)
 

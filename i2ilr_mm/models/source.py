@@ -9,6 +9,7 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from ..lr import down
 from .exact import ExactLR
 from .frozen import FrozenStages, build_frozen
 
@@ -78,15 +79,16 @@ class ContrastiveSourceLoss(nn.Module):
         self.network: FrozenStages = build_frozen(network or dict(type='EfficientNetLite0Stages'))
         self.network.check_size(img_size, 'img_size')
         self.exact = ExactLR(img_size, lr_size, lr_method, 'bilinear')
+        self.lr_size, self.lr_method = lr_size, lr_method
         self.loss_weight, self.temperature = loss_weight, temperature
         # Means of all levels but the finest, deviations of the two finest.
         width = sum(self.network.channels[1:]) + sum(self.network.channels[:2])
         self.register_buffer('queue', torch.zeros(queue_size, width))
         self.register_buffer('mean', torch.zeros(width))
         self.register_buffer('variance', torch.zeros(width))
-        self.cells = min(lr_size, MOST_CELLS)
-        count = 3 * self.cells**2 + 2 * self.cells * (self.cells - 1) + 1
-        self.told = LeastSquares(count, width) if beyond_lr else None
+        cells = min(lr_size, MOST_CELLS)
+        regressors = 3 * cells**2 + 2 * cells * (cells - 1) + 1
+        self.told = LeastSquares(regressors, width) if beyond_lr else None
         self.seen = 0
 
     def get_extra_state(self) -> Tensor:
@@ -134,12 +136,10 @@ class ContrastiveSourceLoss(nn.Module):
 
     def _regressors(self, images: Tensor) -> Tensor:
         """What is linear in the LR pictures of images, where their edges are, and 1: (B, n)."""
-        lr = self.exact.down @ images.to(self.exact.down.dtype) @ self.exact.down.T
-        lr = F.adaptive_avg_pool2d(lr, self.cells)
-        across = (lr[..., 1:] - lr[..., :-1]).abs().mean(dim=1)
-        along = (lr[..., 1:, :] - lr[..., :-1, :]).abs().mean(dim=1)
-        one = lr.new_ones(len(lr), 1)
-        return torch.cat([lr.flatten(1), across.flatten(1), along.flatten(1), one], dim=1)
+        lr = down(images.to(self.mean.dtype), self.lr_size, self.lr_method)
+        lr = F.adaptive_avg_pool2d(lr, min(self.lr_size, MOST_CELLS))
+        steps = [lr.diff(dim=dim).abs().mean(dim=1).flatten(1) for dim in (3, 2)]
+        return torch.cat([lr.flatten(1), *steps, lr.new_ones(len(lr), 1)], dim=1)
 
     def _pooled(self, images: Tensor) -> Tensor:
         levels = self.network(self.exact.detail(images).to(images.dtype))

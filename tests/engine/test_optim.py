@@ -3,13 +3,13 @@ from mmagic.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 import i2ilr_mm  # noqa: F401
 
-NAMES = ('generator', 'discriminator', 'projected_discriminator')
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 
 
 def wrappers(
     interval: int = 1,
     optimizer: dict | None = None,
+    off: tuple[str, ...] = (),
     networks: tuple[str, ...] = ('generator', 'discriminator'),
     **options,
 ):
@@ -23,9 +23,11 @@ def wrappers(
     )
     adam = optimizer or dict(type='Adam', lr=0.004, betas=(0.5, 0.99))
     wrapper = dict(type='OptimWrapper', optimizer=adam, **options)
-    entries = {name: wrapper if name in networks else None for name in {*NAMES, *networks}}
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
-        dict(type='I2ILROptimWrapperConstructor', optim_wrapper_cfg=entries)
+        dict(
+            type='I2ILROptimWrapperConstructor',
+            optim_wrapper_cfg={**dict.fromkeys(networks, wrapper), **dict.fromkeys(off)},
+        )
     )
     return constructor(model)
 
@@ -56,3 +58,10 @@ def test_every_trained_network_has_an_optimiser_and_no_other():
     names = ('generator', 'discriminator', 'projected_discriminator')
     with pytest.raises(ValueError, match='optim_wrapper.projected_discriminator belongs to no'):
         wrappers(networks=names)
+
+
+def test_none_switches_an_inherited_entry_off():
+    built = wrappers(off=('projected_discriminator',))
+    assert set(built.keys()) == {'generator', 'discriminator'}
+    with pytest.raises(ValueError, match='no entry for model.discriminator, which would not be'):
+        wrappers(off=('discriminator',))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TINY, call
 
+DRAW = 'model.projected_discriminator.seed=1'
+"""With draw 2 one activation of P is 1e-7 of the usual size, on either side of zero by rounding."""
 TOOL = [sys.executable, ROOT / 'tools/benchmark.py', 'configs/i2ilr_heads64.py']
 
 
@@ -17,7 +19,7 @@ def folder(tmp_path_factory) -> Path:
         *TOOL,
         *('--batch-size', '8', '--rounds', '2', '--threads', '1', '--out', folder),
         *('--variants', 'default', 'lazy R1', 'bf16', 'accumulation 2'),
-        *('--cfg-options', *TINY),
+        *('--cfg-options', *TINY, DRAW),
     )
     (folder / 'stdout.txt').write_text(result.stdout)
     return folder
@@ -34,7 +36,7 @@ def test_report(folder):
         assert step['img_per_s'] == pytest.approx(8 / step['median_s'])
         assert step['gmac_per_s'] == pytest.approx(step['gmac_per_image'] * step['img_per_s'])
     assert steps['written plainly']['speedup'] == 1
-    assert steps['default']['gmac_per_image'] < 0.65 * steps['written plainly']['gmac_per_image']
+    assert steps['default']['gmac_per_image'] < 0.62 * steps['written plainly']['gmac_per_image']
     assert steps['lazy R1']['gmac_per_image'] < steps['default']['gmac_per_image']
     assert steps['accumulation 2']['peak_memory_gib'] < steps['default']['peak_memory_gib']
     for operations in report['profiles'].values():

@@ -122,15 +122,15 @@ def report_table(scores: Sequence[Score]) -> str:
 
 
 def _table_beside(scores: Sequence[Score]) -> str:
-    """One row per score, with those named score.role beside it."""
+    """One row per score, with those named score.role beside it; '-' where it has no such role."""
     if not scores:
         return ''
     roles = list(dict.fromkeys(s.name.partition('.')[2] for s in scores if '.' in s.name))
-    found = {s.name: s for s in scores}
+    values = {s.name: s.value for s in scores}
     rows = [('score', 'value', '95 % interval', *roles, 'unit', 'n')]
     for s in scores:
         if '.' not in s.name:
-            others = [number(found[f'{s.name}.{role}'].value) for role in roles]
+            others = [number(values.get(f'{s.name}.{role}')) for role in roles]
             interval = _interval(s.low, s.high)
             rows.append((s.name, number(s.value), interval, *others, s.unit, str(s.n)))
     return table(rows)

@@ -81,6 +81,20 @@ def test_table():
     assert 'kd_lite0: too few' in lines
 
 
+def test_scores_with_other_roles_beside_them_share_a_table():
+    """As in the evaluation of the heads: source kept has no ceiling, a transferred trait has."""
+    scores = [
+        Score('source_kept', 0.6, 'share', 'higher', 100),
+        Score('source_kept.chance', 0.01, 'share', '', 100),
+        Score('transfer_skin', 0.9, 'share', 'higher', 100),
+        Score('transfer_skin.ceiling', 0.99, 'share', '', 100),
+    ]
+    header, _, kept, skin = (line.split() for line in report_table(scores).splitlines()[3:])
+    assert header[-4:] == ['chance', 'ceiling', 'unit', 'n']
+    assert kept == ['source_kept', '0.6000', '-', '0.0100', '-', 'share', '100']
+    assert skin == ['transfer_skin', '0.9000', '-', '-', '0.9900', 'share', '100']
+
+
 def test_collect():
     class Metric:
         report = [1, 2]

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Threads that wait for each other sleep. By default they spin: beside other busy programs a step
-# then takes many times as long (docs/speed.md). It has to be set before PyTorch is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+# Threads that wait for each other spin for some microseconds, and then sleep. By default they spin
+# for milliseconds, so that beside other busy programs a step takes many times as long
+# (docs/speed.md). It has to be set before PyTorch is loaded.
+if 'OMP_WAIT_POLICY' not in os.environ:
+    os.environ.setdefault('GOMP_SPINCOUNT', '3000')
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 

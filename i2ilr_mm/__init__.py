@@ -2,9 +2,10 @@
 
 from . import compat
 
-compat.apply()
+with compat.garbage_collection_off():
+    compat.apply()
 
-from . import datasets, engine, evaluation, inference, models  # noqa: E402
+    from . import datasets, engine, evaluation, inference, models
 
 __version__ = '0.1.0'
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'inference', 'models']

@@ -3,19 +3,24 @@
 :func:`apply` runs them all when ``i2ilr_mm`` is imported, before MMagic is.
 """
 
+import gc
+import importlib
 import importlib.util
 import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
+from .placeholders import standing_in
+
 # What is imported at run time: alternatives of one name, accepted versions, the pin that is tested
-# (the same as in requirements/constraints.txt). MMagic imports the later half for models that are
-# not used here; without them `import mmagic.models` fails.
+# (the same as in requirements/constraints.txt).
 REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
     (('torch',), '>=2.6', 'torch==2.14.1'),
     (('torchvision',), '>=0.21', 'torchvision==0.29.1'),
@@ -30,33 +35,37 @@ REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
     (('addict',), '>=2.4', 'addict==2.4.0'),
     (('click',), '>=8', 'click==8.5.1'),
     (('einops',), '>=0.6', 'einops==0.8.2'),
-    (('imageio',), '>=2.20', 'ImageIO==2.38.1'),
-    (('lpips',), '>=0.1.4', 'lpips==0.1.4'),
     (('matplotlib',), '>=3.5', 'matplotlib==3.11.2'),
     (('packaging',), '>=21', 'packaging==26.3'),
-    (('pandas',), '>=1.5', 'pandas==3.1.1'),
     (('pyyaml',), '>=6', 'PyYAML==6.0.3'),
     (('requests',), '>=2.28', 'requests==2.34.2'),
-    (('resize-right',), '>=0.0.2', 'resize-right==0.0.2'),
     (('rich',), '>=12', 'rich==15.0.0'),
     (('safetensors',), '>=0.4', 'safetensors==0.8.0'),
     (('scipy',), '>=1.9', 'scipy==1.17.1'),
     (('termcolor',), '>=2', 'termcolor==3.3.0'),
     (('tqdm',), '>=4.60', 'tqdm==4.70.1'),
     (('yapf',), '>=0.30', 'yapf==0.43.0'),
-    (('albumentations',), '>=1.3,<2', 'albumentations==1.4.24'),
-    (('diffusers',), '>=0.25,<0.29', 'diffusers==0.28.2'),
-    (('transformers',), '>=4.36,<4.42', 'transformers==4.40.2'),
-    (('huggingface-hub',), '>=0.20,<0.26', 'huggingface-hub==0.25.2'),
-    (('tokenizers',), '>=0.15,<0.20', 'tokenizers==0.19.1'),
 ]
 
+# Modules that MMagic imports for models that are not used here -> what must be installed for the
+# real one to be used. Without it a placeholder takes its place (placeholders.py).
+FOR_OTHER_MODELS: dict[str, list[tuple[str, str]]] = {
+    'albumentations': [('albumentations', '>=1.3,<2')],
+    'diffusers': [('diffusers', '>=0.25,<0.29'), ('huggingface-hub', '>=0.20,<0.26')],
+    'huggingface_hub': [('huggingface-hub', '>=0.20')],
+    'imageio': [('imageio', '>=2.20')],
+    'lpips': [('lpips', '>=0.1.4')],
+    'pandas': [('pandas', '>=1.5')],
+    'resize_right': [('resize-right', '>=0.0.2')],
+    'transformers': [('transformers', '>=4.36,<4.42'), ('huggingface-hub', '>=0.20,<0.26')],
+}
+
+DEFERRED = ('scipy.signal', 'scipy.stats')
+"""Slow to import, and called by few of MMagic's models and metrics."""
 
 OLD_PINS = {  # Python 3.10
-    'imageio': '2.38.0',
     'matplotlib': '3.10.9',
     'numpy': '2.2.6',
-    'pandas': '2.3.3',
     'pillow': '12.3.0',
     'scipy': '1.15.3',
 }
@@ -71,9 +80,27 @@ def apply() -> None:
     check_environment()
     alias_numpy_bool8()
     silence_albumentations()
+    restore_find_loader()
     replace_missing_mmcv_ops()
     load_checkpoints_as_weights_only()
     import_mmagic_quietly()
+
+
+@contextmanager
+def garbage_collection_off() -> Iterator[None]:
+    """Spare the garbage collector the 4,000 modules that are imported here, none of them garbage.
+
+    It does not run meanwhile, and never looks at them afterwards (gc.freeze), so that an import
+    and the end of the process take 1.5 s less.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str] | None:
@@ -135,11 +162,44 @@ def silence_albumentations() -> None:
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 
+def restore_find_loader() -> None:
+    """Python 3.14 dropped pkgutil.find_loader, which MMEngine calls. Delete when it does not."""
+    import pkgutil
+
+    def find_loader(fullname: str) -> Any:
+        spec = importlib.util.find_spec(fullname)
+        return None if spec is None else spec.loader
+
+    if not hasattr(pkgutil, 'find_loader'):
+        pkgutil.find_loader = find_loader  # type: ignore[attr-defined]
+
+
+def missing_for_other_models() -> dict[str, str]:
+    """Name the modules of :data:`FOR_OTHER_MODELS` that are missing or do not fit, and say why."""
+    missing = {}
+    for module, needed in FOR_OTHER_MODELS.items():
+        for name, accepted in needed:
+            found = _installed((name,))
+            if found is None or not _accepts(accepted, found[1]):
+                there = 'it is not installed' if found is None else f'{found[1]} is installed'
+                missing[module] = (
+                    f"needs {name}{accepted}, and {there}: pip install '{name}{accepted}'. "
+                    f'MMagic uses it; i2ilr_mm does not'
+                )
+                break
+    return missing
+
+
 def import_mmagic_quietly() -> None:
-    """MMagic's imports print a screen of others' deprecation warnings. Delete when they do not."""
-    with warnings.catch_warnings():
+    """Import what MMagic registers, without its warnings and without packages of other models.
+
+    MMagic would import these modules itself when a name is looked up, but then without the
+    placeholders.
+    """
+    with warnings.catch_warnings(), standing_in(missing_for_other_models(), DEFERRED):
         warnings.simplefilter('ignore')
-        import mmagic.models  # noqa: F401
+        for part in ('models', 'datasets', 'engine', 'evaluation', 'visualization'):
+            importlib.import_module(f'mmagic.{part}')
 
 
 class _MissingOps(ModuleType):

@@ -117,3 +117,42 @@ def test_mmcv_twice_is_reported(monkeypatch):
 
 def test_versions_come_from_metadata():
     assert compat._installed(('torch',)) == ('torch', importlib.metadata.version('torch'))
+
+
+def test_modules_of_other_models_are_named_with_what_they_need(monkeypatch):
+    there = dict(diffusers='0.28.2', transformers='5.1', lpips='0.1.4')
+    monkeypatch.setattr(
+        compat,
+        '_installed',
+        lambda names: (
+            (names[0], there[names[0]])
+            if names[0] in there
+            else ('packaging', '26')
+            if names[0] == 'packaging'
+            else None
+        ),
+    )
+    missing = compat.missing_for_other_models()
+    assert 'lpips' not in missing
+    assert 'huggingface-hub' in missing['diffusers']  # diffusers 0.28 does not import without
+    assert '5.1 is installed' in missing['transformers']
+    assert "pip install 'pandas>=1.5'" in missing['pandas']
+
+
+def test_models_of_mmagic_that_need_no_other_package_are_there():
+    from mmagic.registry import MODELS
+
+    for name in ('CycleGAN', 'Pix2Pix', 'DCGAN', 'SRCNNNet', 'Restormer', 'SAGAN', 'LIIF', 'DIM'):
+        assert MODELS.get(name) is not None, name
+
+
+def test_find_loader_finds_placeholders_like_modules(monkeypatch):
+    import pkgutil
+
+    from mmengine.utils.dl_utils.misc import mmcv_full_available
+
+    monkeypatch.delattr(pkgutil, 'find_loader', raising=False)
+    compat.restore_find_loader()
+    assert pkgutil.find_loader('json') is not None and pkgutil.find_loader('nosuch') is None
+    if isinstance(sys.modules.get('mmcv._ext'), compat._MissingOps):
+        assert not mmcv_full_available()

@@ -233,7 +233,8 @@ class LPIPS(FeatureNetwork):
 
     Raises:
         FileNotFoundError: If the weight file is missing; says what to put where.
-        ValueError: If it is another one, or the backbone is unknown.
+        ImportError: If the package lpips is missing.
+        ValueError: If the file is another one, or the backbone is unknown.
 
     Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, eq. 1.
     """
@@ -255,8 +256,12 @@ class LPIPS(FeatureNetwork):
     def __init__(self, net: str = 'alex', weights: str | None = None) -> None:
         super().__init__()
         check_choice('net', net, tuple(self.backbones))
-        import lpips
-
+        try:
+            import lpips
+        except ImportError:
+            raise ImportError(
+                "LPIPS needs the package lpips: pip install 'lpips>=0.1.4', or leave the score out"
+            ) from None
         file = self.backbones[net]
         self.name = f'LPIPS v0.1 ({net})'
         self.weights = file.find(weights)

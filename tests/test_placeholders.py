@@ -1,0 +1,68 @@
+import dataclasses
+import sys
+import types
+
+import pytest
+
+from i2ilr_mm.placeholders import Placeholder, standing_in
+
+NEEDS = dict(nosuch='needs nosuch: pip install nosuch', json='needs another json')
+
+
+def test_what_is_named_inherited_and_decorated_imports_and_says_so_when_built():
+    with standing_in(NEEDS):
+        from nosuch.models.unet import Mixin, register
+        from nosuch.utils import Output, is_other_available
+
+        class Net(Mixin):
+            @register
+            def __init__(self): ...
+
+        @dataclasses.dataclass
+        class NetOutput(Output):
+            sample: int
+
+    assert is_other_available() is False
+    for broken in (Net, lambda: NetOutput(sample=1), lambda: Mixin(2)):
+        with pytest.raises(ImportError, match='needs nosuch: pip install nosuch'):
+            broken()
+    with pytest.raises(AttributeError, match=r'nosuch.models.unet.Mixin needs nosuch'):
+        Mixin.from_pretrained('x')
+
+
+def test_it_steps_out_and_puts_back_what_was_there():
+    import json
+
+    with standing_in(NEEDS):
+        import json as other
+
+        assert isinstance(other, Placeholder) and other is not json
+    assert sys.modules['json'] is json and 'nosuch' not in sys.modules
+    with pytest.raises(ModuleNotFoundError):
+        import nosuch  # noqa: F401
+    assert json.loads('[1]') == [1]
+
+
+def test_it_steps_out_after_an_error():
+    finders = list(sys.meta_path)
+    with pytest.raises(RuntimeError), standing_in(NEEDS):
+        raise RuntimeError
+    assert sys.meta_path == finders
+
+
+def test_deferred_modules_are_imported_when_a_function_is_called(tmp_path, monkeypatch):
+    (tmp_path / 'slow_to_import.py').write_text('def double(x): return 2 * x')
+    monkeypatch.syspath_prepend(tmp_path)
+    with standing_in({}, ['slow_to_import']):
+        from slow_to_import import double
+    assert 'slow_to_import' not in sys.modules
+    assert double(x=3) == 6
+    assert sys.modules.pop('slow_to_import').double is not double
+
+
+def test_a_placeholder_can_be_inspected():
+    import inspect
+
+    module = Placeholder('nosuch', 'needs nosuch')
+    assert isinstance(module, types.ModuleType) and dir(module.schedulers) == []
+    assert inspect.isclass(module.Net) and inspect.getmembers(module) is not None

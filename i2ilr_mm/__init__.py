@@ -1,11 +1,32 @@
 """I2I-LR, image-to-image translation with low-resolution conditioning, for MMagic."""
 
-from . import compat
-
-with compat.garbage_collection_off():
-    compat.apply()
-
-    from . import datasets, engine, evaluation, inference, models
+import sys
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'inference', 'models']
+__all__ = ['__version__', 'register']
+
+
+def register() -> None:
+    """Put our parts into MMagic's registries; importing the package does."""
+    if f'{__name__}.models' in sys.modules:
+        return
+    from . import compat
+
+    with compat.garbage_collection_off():
+        compat.apply()
+
+        from . import datasets, engine, evaluation, inference, models  # noqa: F401
+
+
+def _named_by_m() -> bool:
+    """Whether this is ``python -m i2ilr_mm``, which reads its arguments before anything heavy."""
+    arguments = sys.orig_argv
+    return (
+        sys.argv[:1] == ['-m']  # the module to run is still being looked for
+        and '-m' in arguments
+        and arguments[arguments.index('-m') + 1 :][:1] == ['i2ilr_mm']
+    )
+
+
+if not _named_by_m():
+    register()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -77,6 +78,7 @@ def apply() -> None:
     Raises:
         ImportError: With one sentence, naming the pin, per package that is missing or unsupported.
     """
+    find_openmmlab()
     check_environment()
     alias_numpy_bool8()
     silence_albumentations()
@@ -84,6 +86,16 @@ def apply() -> None:
     replace_missing_mmcv_ops()
     load_checkpoints_as_weights_only()
     import_mmagic_quietly()
+
+
+def find_openmmlab() -> None:
+    """Let copies that come with the wheel (setup.py) stand in for OpenMMLab packages not installed.
+
+    They come last in sys.path, so whatever is installed is used.
+    """
+    folder = str(Path(__file__).parent / '_openmmlab')
+    if os.path.isdir(folder) and folder not in sys.path:
+        sys.path.append(folder)
 
 
 @contextmanager
@@ -187,6 +199,10 @@ def missing_for_other_models() -> dict[str, str]:
                     f'MMagic uses it; i2ilr_mm does not'
                 )
                 break
+    ada = 'mmagic.models.editors.stylegan2.ada'  # not in the copy of the wheel
+    found_mmagic = importlib.util.find_spec('mmagic')
+    if found_mmagic and not Path(str(found_mmagic.origin), '..', *ada.split('.')[1:]).exists():
+        missing[ada] = 'needs the whole MMagic: pip install --no-deps mmagic==1.2.0'
     return missing
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -30,7 +31,8 @@ def load_config(
     into every nested setting of that name; options with dots come last and win.
 
     Args:
-        config: A config file, or a loaded config (which is copied).
+        config: A config file, the name of one (:func:`find_config`), or a loaded config, which is
+            copied.
         options: Keys as for --cfg-options, such as ``img_size`` or ``model.ema_decay``.
         protocol: A config file whose settings take the place of those of the same name, as the
             test pairs and scores of configs/protocols do; None keeps the config's own.
@@ -59,12 +61,41 @@ def load_config(
     return cfg
 
 
+def config_folder() -> Path:
+    """Where the project's configs are: in the installed package, or in the checkout."""
+    installed = Path(__file__).parent / '.mim' / 'configs'
+    return installed if installed.is_dir() else Path(__file__).parents[1] / 'configs'
+
+
+def find_config(name: str | os.PathLike) -> str:
+    """The config file of that path, or of that name among those of the project.
+
+    Args:
+        name: A path, or a name such as 'i2ilr_heads64' or 'published/i2ilr_afhq', with .py or
+            without.
+
+    Raises:
+        FileNotFoundError: If there is none; names those there are.
+    """
+    name = os.path.expanduser(name)
+    if os.path.isfile(name):
+        return name
+    folder = config_folder()
+    if not os.path.isabs(name):
+        for found in (folder / name, folder / f'{name}.py'):
+            if found.is_file():
+                return str(found)
+    known = sorted(
+        path.relative_to(folder).with_suffix('').as_posix() for path in folder.glob('**/i2ilr_*.py')
+    )
+    raise FileNotFoundError(
+        f"there is no config file '{name}', and none of the project's has that name; they are: "
+        + ', '.join(known)
+    )
+
+
 def _read(path: str | os.PathLike) -> Config:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"there is no config file '{path}'; configs/ holds those of the project"
-        )
-    return Config.fromfile(os.fspath(path))
+    return Config.fromfile(find_config(path))
 
 
 def _check_known(cfg: Config, name: str) -> None:

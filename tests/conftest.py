@@ -10,7 +10,6 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.append(str(ROOT / 'tools'))  # last: it has a test.py
 
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:

@@ -1,24 +1,11 @@
-"""Print the scores of several runs side by side: compare_scores.py before=a.json after=b.json"""
+"""The same as `i2ilr compare`, from a checkout that is not installed, too."""
 
-import argparse
+import sys
+from pathlib import Path
 
-from _cli import named_runs, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Print scores written by tools/test.py side by side; those of different '
-        'protocols, data or settings are refused.'
-    )
-    parser.add_argument('runs', nargs='+', metavar='[NAME=]metrics.json')
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.evaluation.report import compare, read_report
-
-    print(compare({name: read_report(path) for name, path in named_runs(args.runs).items()}))
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('compare')

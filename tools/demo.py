@@ -1,44 +1,11 @@
-"""A web page to translate pictures: python tools/demo.py CONFIG CKPT, then open the address."""
+"""The same as `i2ilr demo`, from a checkout that is not installed, too."""
 
-import argparse
+import sys
+from pathlib import Path
 
-from _cli import add_config_arguments, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Serve a web page: drop a source, drop or paint an LR target, see the result. '
-        'Works offline; only this machine can reach it unless --host says otherwise.'
-    )
-    add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint, file of publish_model.py, embedded:heads64')
-    parser.add_argument('--host', default='127.0.0.1', help='address to serve, default 127.0.0.1')
-    parser.add_argument('--port', type=int, default=7860, help='default 7860; 0 takes a free one')
-    parser.add_argument(
-        '--examples',
-        default='embedded:heads64',
-        metavar='PICTURES',
-        help='folder or zip of which some pictures are offered, default embedded:heads64',
-    )
-    parser.add_argument(
-        '--max-upload-mb', type=float, default=20.0, metavar='MB', help='default 20'
-    )
-    parser.add_argument(
-        '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
-    )
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    import torch
-
-    from i2ilr_mm.inference.demo import create_app, serve
-    from i2ilr_mm.inference.translator import Translator
-
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
-    model = Translator(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
-    serve(create_app(model, args.examples, args.max_upload_mb), args.host, args.port)
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('demo')

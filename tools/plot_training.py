@@ -1,25 +1,11 @@
-"""Draw scores over training: python tools/plot_training.py work_dirs/x --out curves.png"""
+"""The same as `i2ilr plot`, from a checkout that is not installed, too."""
 
-import argparse
+import sys
+from pathlib import Path
 
-from _cli import named_runs, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Draw scores and LR error over training, from the logs in work dirs.'
-    )
-    parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR')
-    parser.add_argument('--out', default='curves.png', metavar='PNG', help='default curves.png')
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.evaluation.plots import plot_curves
-
-    plot_curves(named_runs(args.runs), args.out)
-    print(f'curves: {args.out}')
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('plot')

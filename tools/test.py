@@ -1,68 +1,11 @@
-"""Score a checkpoint: python tools/test.py configs/i2ilr_heads64.py work_dirs/x/iter_4000.pth"""
+"""The same as `i2ilr test`, from a checkout that is not installed, too."""
 
-import argparse
-import os
+import sys
+from pathlib import Path
 
-from _cli import ROOT, add_config_arguments, add_launcher_arguments, named_runs, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-PROTOCOLS = os.path.join(ROOT, 'configs', 'protocols')
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Score an I2I-LR model on its test pairs.')
-    add_config_arguments(parser)
-    parser.add_argument(
-        'checkpoint',
-        help='checkpoint to score (its EMA weights), a file of tools/publish_model.py, the model '
-        'that ships (embedded:heads64), or a baseline: untrained, copy-source, upscale-target, '
-        'project-source',
-    )
-    parser.add_argument(
-        '--protocol',
-        metavar='NAME',
-        help='pairs and scores of configs/protocols/NAME.py (intra, stargan2, heads) or of a file '
-        "of your own, in place of the config's",
-    )
-    add_launcher_arguments(parser)
-    parser.add_argument(
-        '--out',
-        metavar='metrics.json',
-        help='file for the scores, default WORK_DIR/metrics.json; the pairs that were scored go '
-        'beside it',
-    )
-    parser.add_argument('--samples', metavar='PNG', help='draw some test pairs into a picture')
-    parser.add_argument(
-        '--plots',
-        metavar='DIR',
-        help='draw pairs from the best to the worst LR error, and the Frechet distance against the '
-        'number of results',
-    )
-    parser.add_argument(
-        '--beside',
-        nargs='+',
-        default=[],
-        metavar='[NAME=]CHECKPOINT',
-        help='further columns in the pictures of --samples and --plots: the results of these '
-        'models of the same config',
-    )
-    args = parser.parse_args()
-    if args.beside and not (args.samples or args.plots):
-        parser.error('--beside is shown in the pictures of --samples or --plots; give one of them')
-    return args
-
-
-def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.config import load_config
-    from i2ilr_mm.engine.run import score, set_work_dir
-
-    protocol = args.protocol
-    if protocol and not protocol.endswith('.py'):
-        protocol = os.path.join(PROTOCOLS, f'{protocol}.py')
-    cfg = load_config(args.config, args.cfg_options, protocol)
-    cfg.launcher = args.launcher
-    set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
-    score(cfg, args.checkpoint, args.out, args.samples, args.plots, named_runs(args.beside))
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('test')

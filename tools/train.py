@@ -1,47 +1,11 @@
-"""Train a model: python tools/train.py configs/i2ilr_heads64.py"""
+"""The same as `i2ilr train`, from a checkout that is not installed, too."""
 
-import argparse
-import os
+import sys
+from pathlib import Path
 
-from _cli import add_config_arguments, add_launcher_arguments, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train an I2I-LR model.')
-    add_config_arguments(parser)
-    add_launcher_arguments(parser)
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='PATH',
-        help='go on from the last checkpoint of the work dir, or from PATH',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 autocast, where the hardware has it'
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rates by the total batch size over auto_scale_lr.base_batch_size',
-    )
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.config import load_config
-    from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir, train
-
-    cfg = load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
-    set_resume(cfg, args.resume)
-    if args.amp:
-        set_amp(cfg)
-    if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
-    train(cfg)
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('train')

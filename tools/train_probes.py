@@ -1,33 +1,11 @@
-"""Train the probes of TransferTruth on real heads: python tools/train_probes.py --out probes"""
+"""The same as `i2ilr probes`, from a checkout that is not installed, too."""
 
-import argparse
+import sys
+from pathlib import Path
 
-from _cli import run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Train the probes that read attributes off rendered heads, on the training '
-        'heads alone, and say how often they are right on the test heads. '
-        'i2ilr_mm/assets/heads64_probes.safetensors was made so.'
-    )
-    parser.add_argument('--data-root', default='embedded:heads64', help='default: embedded:heads64')
-    parser.add_argument('--epochs', type=int, default=40, help='passes over the heads, default 40')
-    parser.add_argument(
-        '--lr-size',
-        type=int,
-        metavar='N',
-        help='train on heads shrunk to N x N instead, to see what an LR target shows',
-    )
-    parser.add_argument('--out', required=True, metavar='FILE.safetensors')
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.evaluation.train_probes import train_probes
-
-    print(train_probes(args.data_root, args.epochs, args.out, lr_size=args.lr_size))
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('probes')

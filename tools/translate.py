@@ -1,95 +1,11 @@
-"""Translate pictures: python tools/translate.py CONFIG CKPT --source X --target Y --out DIR
+"""The same as `i2ilr translate`, from a checkout that is not installed, too."""
 
-Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is wrong; 3 some
-pictures could not be used, and the rest was translated.
-"""
-
-import argparse
 import sys
+from pathlib import Path
 
-from _cli import add_config_arguments, run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Translate sources towards LR targets. One picture alone serves for all of the '
-        'other side; otherwise they are taken in order, in a folder that of the names.',
-        epilog='Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is '
-        'wrong; 3 some pictures could not be used, and the rest was translated.',
-    )
-    add_config_arguments(parser)
-    parser.add_argument(
-        'checkpoint',
-        help='checkpoint, file of tools/publish_model.py, or embedded:heads64, which ships',
-    )
-    for name, what in (('source', 'pictures to translate'), ('target', 'pictures to resemble')):
-        parser.add_argument(
-            f'--{name}',
-            nargs='+',
-            required=True,
-            metavar='PICTURE',
-            help=f"{what}: files, folders, zips or patterns such as 'photos/*.jpg'",
-        )
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--all-pairs', action='store_true', help='every source with every target')
-    parser.add_argument(
-        '--blend',
-        nargs='*',
-        type=float,
-        metavar='WEIGHT',
-        help="the mean of all targets' LR pictures as the one target; a weight each, or all alike",
-    )
-    parser.add_argument(
-        '--project',
-        action='store_true',
-        help='move each result so that the file meets its target within one grey level',
-    )
-    parser.add_argument(
-        '--strength',
-        type=float,
-        default=1.0,
-        metavar='0..1',
-        help="1 asks for the target's LR picture, 0 for the source's own; default 1",
-    )
-    parser.add_argument(
-        '--mask',
-        metavar='PICTURE',
-        help='greyscale picture of the LR size: the share of the target in each cell, white all',
-    )
-    parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
-    parser.add_argument('--overwrite', action='store_true', help='make results anew that exist')
-    parser.add_argument('--batch-size', type=int, default=16, help='default 16')
-    parser.add_argument(
-        '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
-    )
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
-    import torch
-
-    from i2ilr_mm.inference.batch import translate_files
-    from i2ilr_mm.inference.translator import Translator
-
-    translator = Translator(
-        args.config, args.checkpoint, args.device, args.batch_size, args.cfg_options
-    )
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
-    there, failed = translate_files(
-        translator,
-        args.source,
-        args.target,
-        args.out,
-        all_pairs=args.all_pairs,
-        blend=args.blend or args.blend is not None,
-        project=args.project,
-        strength=args.strength,
-        mask=args.mask,
-        grid=args.grid,
-        overwrite=args.overwrite,
-    )
-    sys.exit(0 if not failed else 3 if there else 1)
-
+from i2ilr.main import run
 
 if __name__ == '__main__':
-    run(main, parse_args())
+    run('translate')

@@ -16,7 +16,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..files import write_json
+from i2ilr.files import write_json
+
 from ..lr import check_choice
 from .draws import Draw, seeded
 from .pictures import (

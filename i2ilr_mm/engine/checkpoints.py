@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..files import replacing
+from i2ilr.files import replacing
 
 PARTIAL = re.compile(r'(.+\.pth|last_checkpoint)\.\d+\.partial')
 """Names that a killed run leaves behind in its work dir."""

@@ -12,6 +12,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from i2ilr.files import write_json
+
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import PairedPool
 from ..evaluation.baselines import BASELINES, Baseline
@@ -19,7 +21,6 @@ from ..evaluation.grid import COLUMNS, load_pairs, result_columns, sample_grid
 from ..evaluation.metrics import DistributionScores, LRConsistency
 from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
-from ..files import write_json
 from ..inference.model import init_model, load_weights, read_weights
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
@@ -174,6 +175,7 @@ def score(
             f'several columns would be called {sorted(twice)}; give each of them a name of its own '
             f'of at most {TITLE_LENGTH} characters: NAME=CHECKPOINT'
         )
+    cfg.load_from, cfg.resume = None, False  # of a training's own copy of its config
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)
     others = {t: init_model(cfg, path) for t, path in zip(titles, beside.values(), strict=True)}

@@ -11,7 +11,8 @@ from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_inf
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..files import replacing
+from i2ilr.files import replacing
+
 from ..weights import CACHE_DIR
 
 FEATURES_DIR = os.path.join(CACHE_DIR, 'features')

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from i2ilr.files import replacing
+
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import ImagePool
-from ..files import replacing
 from ..lr import down, up
 from .probes import (
     ATTRIBUTES,

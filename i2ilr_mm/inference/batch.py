@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from i2ilr.files import replacing
+
 from ..datasets.pictures import EXTENSIONS, read_bytes, read_picture
 from ..evaluation.grid import result_columns, sample_grid
-from ..files import replacing
 from .translator import Translator, is_root, pictures_in
 
 REPORT = 'report.jsonl'

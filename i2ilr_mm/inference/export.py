@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..files import replacing
+from i2ilr.files import replacing
+
 from ..lr import GREY_LEVELS, matched
 from .translator import Translator
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2ilr.files import replacing
+
 from ..compat import load_weights_only
-from ..files import replacing
 from ..models.discriminator import LRResidualDiscriminator
 from ..models.generator import I2ILRGenerator
 from .model import state_differences

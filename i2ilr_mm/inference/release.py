@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
+from i2ilr.files import replacing
+
 from ..datasets.pictures import EMBEDDED
-from ..files import replacing
 from ..models.i2ilr import I2ILR
 
 FORMAT = 'i2ilr_mm generator'

@@ -14,6 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from i2ilr.files import replacing
+
 from ..datasets.pictures import (
     EMBEDDED,
     UNDECODABLE,
@@ -24,7 +26,6 @@ from ..datasets.pictures import (
     to_rgb,
 )
 from ..datasets.transforms import FITS, fit_picture, shrink
-from ..files import replacing
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
 from .model import init_model
 

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from _reference import discriminate, generate, reference_step
 from mmagic.registry import MODELS
 
+from i2ilr_mm.benchmark.reference import discriminate, generate, reference_step
 from i2ilr_mm.engine import cost
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)

@@ -6,17 +6,18 @@ Usage: ddp_worker.py OUT_PREFIX DTYPE CONFIG [arguments of tools/train.py]
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-import train
-from _cli import run
+
+from i2ilr.commands import train
+from i2ilr.main import run
 
 if __name__ == '__main__':
     prefix, dtype = sys.argv.pop(1), sys.argv.pop(1)
-    args = train.parse_args()
+    main = train.main
 
-    def main(arguments):
+    def train_and_keep(arguments):
         from mmengine.dist import get_rank
         from mmengine.runner import Runner
 
@@ -29,11 +30,12 @@ if __name__ == '__main__':
             return model
 
         Runner.train = train_and_store
-        train.main(arguments)
+        main(arguments)
 
     torch.set_num_threads(1)
     torch.set_default_dtype(getattr(torch, dtype))
-    run(main, args)
+    train.main = train_and_keep
+    run('train')
     # A thread of gloo's that is left could abort the process when Python exits.
     names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
     if 'pt_gloo_runloop' in names:

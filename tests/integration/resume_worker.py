@@ -22,18 +22,14 @@ import sys
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-import train
-from _cli import ROOT
-
-sys.path.insert(0, ROOT)
-
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from torch._subclasses.fake_tensor import FakeTensor
 
+from i2ilr.commands import train
 from i2ilr_mm.datasets import ImagePool
 from i2ilr_mm.models import I2ILR
 
@@ -105,7 +101,7 @@ def child(run: dict, rank: int, port: int) -> None:
         watch_steps(event, journal)
         torch.set_default_dtype(getattr(torch, run.get('dtype', 'float32')))
         sys.argv[1:] = args
-        train.main(train.parse_args())
+        train.main(train.parse_args(sys.argv[1:], 'train'))
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -8,7 +8,6 @@ import os
 import sys
 
 import torch
-from _reference import recorders
 from mmagic.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.dist import get_dist_info
 from mmengine.model import MMSeparateDistributedDataParallel
@@ -16,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
+from i2ilr_mm.benchmark.reference import recorders
 from i2ilr_mm.engine.run import leave_group
 from i2ilr_mm.lr import down
 

@@ -12,11 +12,11 @@ from conftest import TINY
 from mmengine.dist import get_dist_info
 from scoring import MeanColour
 
+from i2ilr.files import write_json
 from i2ilr_mm.config import load_config
 from i2ilr_mm.engine.run import build_runner, leave_group
 from i2ilr_mm.evaluation import metrics
 from i2ilr_mm.evaluation.report import collect_reports, report_dict
-from i2ilr_mm.files import write_json
 
 COLOURS = dict(type='DistributionScores', network=dict(type='MeanColour'), cache_dir=None, k=1)
 build_features = metrics.build_features

@@ -57,28 +57,10 @@ def trained(heads, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    'tool',
-    [
-        'train.py',
-        'test.py',
-        'benchmark.py',
-        'compare_scores.py',
-        'demo.py',
-        'export.py',
-        'plot_training.py',
-        'publish_model.py',
-        'train_probes.py',
-        'translate.py',
-        'convert_reference_checkpoint.py',
-    ],
-)
-def test_help_is_instant(tool):
-    """By what it imports: a clock would measure the other tests on this machine."""
-    result = call(sys.executable, '-X', 'importtime', f'tools/{tool}', '--help')
-    assert 'usage' in result.stdout
-    for heavy in ('torch', 'numpy', 'mmengine'):
-        assert f' {heavy}\n' not in result.stdout
+@pytest.mark.parametrize('tool', sorted((ROOT / 'tools').glob('*.py')), ids=lambda path: path.stem)
+def test_every_tool_is_a_command(tool):
+    result = call(sys.executable, tool, '--help')
+    assert 'usage: ' in result.stdout and tool.name in result.stdout
 
 
 def test_training_leaves_what_it_should(trained):

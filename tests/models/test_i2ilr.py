@@ -2,11 +2,11 @@ import copy
 
 import pytest
 import torch
-from _reference import recorders, reference_step
 from mmagic.registry import MODELS
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch.optim import Adam
 
+from i2ilr_mm.benchmark.reference import recorders, reference_step
 from i2ilr_mm.lr import down
 from i2ilr_mm.models.i2ilr import swap_pairs
 from i2ilr_mm.models.layers import SNConv2d, power_iteration

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from i2ilr_mm.files import replacing, write_json
+from i2ilr.files import replacing, write_json
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

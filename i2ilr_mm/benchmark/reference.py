@@ -8,6 +8,7 @@ weights.
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -34,11 +35,12 @@ from i2ilr_mm.models.layers import (
     residual_sum,
     upsample,
 )
+from i2ilr_mm.models.projected import ProjectedHead
 
 
 def conv2d(conv: TrainedConv2d, x: Tensor) -> Tensor:
     """A convolution with its weight normalisation, as PyTorch or the papers write it."""
-    weight = conv.weight_orig
+    weight: Tensor = conv.weight_orig
     if isinstance(conv, SNConv2d):
         u, v = conv.weight_u.clone(), conv.weight_v.clone()
         weight = weight / torch.dot(u, weight.flatten(1) @ v)
@@ -94,10 +96,11 @@ def generate(network: I2ILRGenerator, source: Tensor, lr: Tensor) -> Tensor:
     power_iteration(network)
     x, target, moments = conv2d(network.from_rgb, source), lr, []
     for block in network.encoder:
-        x, first, second = encoder_block(block, x)
+        x, first, second = encoder_block(cast(EncoderBlock, block), x)
         moments.append((first, second))
     for i, block in enumerate(network.decoder):
-        x = decoder_block(block, x, upsample(lr, 2 ** (i - 1)) if i > 1 else lr, *moments[-1 - i])
+        block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
+        x = decoder_block(cast(DecoderBlock, block), x, block_lr, *moments[-1 - i])
     x = conv2d(network.to_rgb.conv, leaky_relu(instance_norm(network.to_rgb.norm, x)))
     if network.exact is None:
         return x
@@ -117,24 +120,24 @@ def discriminate(network: LRResidualDiscriminator, image: Tensor, residual_map: 
     """One call of the discriminator; its power iterations are the caller's."""
     x = conv2d(network.from_rgb, image)
     for block in network.blocks:
-        x = discriminator_block(block, x)
+        x = discriminator_block(cast(DiscriminatorBlock, block), x)
     if network.residual:
         x = torch.cat([x, residual_map], dim=1)
     for block in (network.conditional, *network.tail):
-        x = discriminator_block(block, x)
+        x = discriminator_block(cast(DiscriminatorBlock, block), x)
     return conv2d(network.to_logits, leaky_relu(conv2d(network.conv, leaky_relu(x))))
 
 
 def judge_features(network: ProjectedDiscriminator, image: Tensor, residual_map: Tensor) -> Tensor:
     """One call of the projected discriminator; its power iterations are the caller's."""
     logits = []
-    for head, x in zip(network.heads, network.features(image)):
+    for head, x in zip(cast(list[ProjectedHead], list(network.heads)), network.features(image)):
         if network.residual:
             size = x.shape[-1]
             small = size < residual_map.shape[-1]
             fit = F.adaptive_avg_pool2d if small else F.interpolate
             x = torch.cat([x, fit(residual_map, size)], dim=1)
-        for conv in head.convs:
+        for conv in cast(list[SNConv2d], list(head.convs)):
             x = conv2d(conv, x)
             x = leaky_relu(F.avg_pool2d(x, 2) if conv.pool else x)
         logits.append(conv2d(head.to_logits, x).flatten(1))

@@ -1,4 +1,4 @@
-"""What tools/benchmark.py measures."""
+"""What `i2ilr benchmark` measures."""
 
 import os
 import platform
@@ -11,8 +11,6 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from _cli import ROOT
-from _reference import recorders, reference_step
 from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
@@ -21,18 +19,21 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor
 
+from i2ilr.files import replacing, write_json
+from i2ilr_mm.config import find_config
 from i2ilr_mm.datasets.draws import Draw
 from i2ilr_mm.datasets.pictures import resolve_root
 from i2ilr_mm.engine.cost import GIB, count, idle_optimizers, step_cost
-from i2ilr_mm.files import replacing, write_json
 from i2ilr_mm.lr import down, from_uint8
 from i2ilr_mm.models import I2ILR
 from i2ilr_mm.models.layers import SNConv2d
 
+from .reference import recorders, reference_step
+
 CHANNELS_LAST = torch.channels_last
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 REFERENCE = 'written plainly'
-"""The config's own recipe with a network call for every loss, see _reference.py."""
+"""The config's own recipe with a network call for every loss, see reference.py."""
 Step = Callable[[], Any]
 Steps = list[tuple[float, Step]]
 """What a variant does, each with its share of the steps; they are several where R1 is lazy."""
@@ -118,7 +119,7 @@ def model_config(cfg: Config, options: dict) -> ConfigDict:
 
 def published_model(cfg: Config) -> ConfigDict:
     """The published recipe with the sizes and widths of a config."""
-    model = Config.fromfile(os.path.join(ROOT, 'configs/_base_/model_published.py')).model
+    model = Config.fromfile(find_config('_base_/model_published')).model
     model.lr_method = cfg.model.lr_method
     for name in ('generator', 'discriminator'):
         own = cfg.model[name]

@@ -1,19 +1,9 @@
-"""What the command lines share; imports nothing heavy, so that --help is instant."""
+"""Arguments that several commands share; imports nothing heavy, so that --help is instant."""
 
 import argparse
 import ast
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-
-# Threads that wait for each other spin for some microseconds, and then sleep. By default they spin
-# for milliseconds, so that beside other busy programs a step takes many times as long
-# (docs/speed.md). It has to be set before PyTorch is loaded.
-if 'OMP_WAIT_POLICY' not in os.environ:
-    os.environ.setdefault('GOMP_SPINCOUNT', '3000')
-
-ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 class CfgOptions(argparse.Action):
@@ -38,7 +28,10 @@ def parse_value(text: str) -> object:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, such as configs/i2ilr_heads64.py')
+    parser.add_argument(
+        'config',
+        help='config file, or the name of one that comes with the project, such as i2ilr_heads64',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -69,17 +62,3 @@ def named_runs(runs: list[str]) -> dict[str, str]:
             sys.exit(f"error: '{name or path}' is given twice; give each run a name of its own")
         named[name or path or run] = path or run
     return named
-
-
-def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
-    """Call ``main``; what the user can mend is one line on stderr and exit code 1."""
-    if ROOT not in sys.path:
-        sys.path.insert(0, ROOT)  # works from a checkout that is not installed
-    try:
-        main(args)
-    except (ImportError, OSError, ValueError) as error:
-        if os.environ.get('I2ILR_TRACEBACK'):
-            raise
-        sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')

@@ -1,0 +1,44 @@
+"""Export a model: python tools/export.py CONFIG CKPT OUT --format onnx"""
+
+import argparse
+import os
+
+from ..options import add_config_arguments
+
+
+def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog,
+        description='Write the EMA generator, ready for use, for ONNX runtimes or torch.export; '
+        'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. The file is '
+        'compared with PyTorch, and both are timed.',
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint, file of publish_model.py, embedded:heads64')
+    parser.add_argument('out', help='file to write, .onnx or .pt2; must not exist')
+    parser.add_argument('--format', choices=['onnx', 'torch-export'], default='onnx')
+    parser.add_argument(
+        '--project', action='store_true', help='move results to their LR targets inside it'
+    )
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.inference.export import compare, export
+    from i2ilr_mm.inference.translator import Translator
+
+    model = Translator(args.config, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
+    export(model, args.out, args.format, args.project)
+    found = compare(model, args.out, args.project)
+    print(
+        f'wrote {args.out}\n'
+        f'largest difference from PyTorch: {found["largest difference"]:.1e}, '
+        f'{found["grey levels"]:.4f} grey levels\n'
+        f'one picture: {found["exported"] * 1000:.1f} ms exported, '
+        f'{found["pytorch"] * 1000:.1f} ms in PyTorch'
+    )
+    if not found['largest difference'] <= 1e-4:
+        os.rename(args.out, f'{args.out}.wrong')
+        raise ValueError(
+            f"'{args.out}' differs from PyTorch by more than 1e-4; it is now '{args.out}.wrong'"
+        )

@@ -1,0 +1,75 @@
+"""From the command line to a command; what a user can mend is one line, never a traceback."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+COMMANDS = {
+    'train': 'train a model',
+    'test': 'score a model on its test pairs',
+    'translate': 'translate pictures towards LR targets',
+    'demo': 'serve a web page to translate pictures',
+    'export': 'write a model for ONNX runtimes or torch.export',
+    'publish': 'write a trained generator for others',
+    'compare': 'print the scores of several runs side by side',
+    'plot': 'draw scores over training',
+    'benchmark': 'time the training step and its options',
+    'convert': 'convert a checkpoint of the published code',
+    'probes': 'train the probes that read attributes off rendered heads',
+}
+
+READ_ONLY = ('compare', 'plot')
+"""Commands that read files of scores, and do without PyTorch."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command ``i2ilr``; the first argument names what to do."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        'i2ilr',
+        description='Image-to-image translation with low-resolution conditioning.',
+        epilog='commands:\n'
+        + '\n'.join(f'  {name:<11}{what}' for name, what in COMMANDS.items())
+        + '\n\n`i2ilr COMMAND --help` has the options of each.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=_version())
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of those below')
+    name = parser.parse_args(argv[:1]).command
+    run(name, argv[1:], f'i2ilr {name}')
+
+
+def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> None:
+    """Run one command; exit code 1 and one line on stderr for what the user can mend.
+
+    Args:
+        name: One of :data:`COMMANDS`.
+        argv: Its arguments; None takes those of the process.
+        prog: What --help calls it; None takes the name of the script.
+    """
+    # Threads that wait for each other spin for some microseconds, and then sleep. By default they
+    # spin for milliseconds, so that beside other busy programs a step takes many times as long
+    # (docs/speed.md). It has to be set before PyTorch is loaded.
+    if 'OMP_WAIT_POLICY' not in os.environ:
+        os.environ.setdefault('GOMP_SPINCOUNT', '3000')
+    command = import_module(f'i2ilr.commands.{name}')
+    args = command.parse_args(sys.argv[1:] if argv is None else argv, prog or sys.argv[0])
+    try:
+        if name not in READ_ONLY:
+            import_module('i2ilr_mm').register()
+        command.main(args)
+    except (ImportError, OSError, ValueError) as error:
+        if os.environ.get('I2ILR_TRACEBACK'):
+            raise
+        sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')
+
+
+def _version() -> str:
+    try:
+        return f'i2ilr_mm {version("i2ilr_mm")}'
+    except PackageNotFoundError:
+        return 'i2ilr_mm, not installed: run from its checkout'

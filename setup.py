@@ -15,6 +15,9 @@ HERE = Path(__file__).resolve().parent
 FOR_MIM = ('configs', 'tools', 'model-index.yml')
 """What OpenMMLab's packages have in their folder .mim, where `mim` and our commands look."""
 
+NOT_FOR_MIM = ('__pycache__', '_env.sh', 'quickstart.sh', 'run_tests.sh')
+"""These make an environment beside a checkout."""
+
 OPENMMLAB = """
 mmengine==0.10.7 --hash=sha256:262ac976a925562f78cd5fd14dd1bc9b680ed0aa81f0d85b723ef782f99c54ee
 mmcv-lite==2.1.0 --hash=sha256:1d9913c35f793de4a3a022b93cecb712e1e7262eb4704eb8cd15e623dd375000
@@ -41,7 +44,7 @@ def add_mim(folder: Path, link: bool) -> None:
         if link and os.name != 'nt':
             (folder / name).symlink_to(os.path.relpath(source, folder))
         elif source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(*NOT_FOR_MIM))
         else:
             shutil.copy(source, folder / name)
 

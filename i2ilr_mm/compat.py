@@ -7,7 +7,6 @@ import gc
 import importlib
 import importlib.util
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -84,7 +83,6 @@ def apply() -> None:
     silence_albumentations()
     restore_find_loader()
     replace_missing_mmcv_ops()
-    load_checkpoints_as_weights_only()
     import_mmagic_quietly()
 
 
@@ -244,51 +242,3 @@ def replace_missing_mmcv_ops() -> None:
     module = _MissingOps('mmcv._ext')
     module.__spec__ = ModuleSpec('mmcv._ext', loader=None)
     sys.modules['mmcv._ext'] = module
-
-
-def load_checkpoints_as_weights_only() -> None:
-    """Make MMEngine read local checkpoints without unpickling code.
-
-    MMEngine 0.10.7 calls torch.load without ``weights_only``: before torch 2.6 that runs any code
-    in the file, since 2.6 it refuses MMEngine's own checkpoints, whose HistoryBuffer objects pickle
-    a call of getattr, which nothing safe can allow. Here every local file is read with
-    weights_only=True, and our PlainCheckpointHook writes plain data. Delete when MMEngine does
-    both.
-    """
-    from mmengine.runner.checkpoint import CheckpointLoader
-
-    for prefix in CheckpointLoader._schemes:
-        loader = refuse_remote_checkpoint if prefix else load_weights_only
-        CheckpointLoader.register_scheme(prefixes=prefix, loader=loader, force=True)
-
-
-def refuse_remote_checkpoint(filename: str, map_location: Any = None) -> None:
-    """MMEngine's download schemes unpickle what they fetch; a local file is needed.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(f"'{filename}': fetch checkpoints yourself and give the path of the file")
-
-
-def load_weights_only(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint file; only tensors and plain data, never code.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, is damaged, or holds anything but plain data.
-    """
-    import torch
-
-    path = os.path.expanduser(filename)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no checkpoint '{filename}'; check the path")
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # the kinds differ between torch versions and kinds of damage
-        named = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
-        reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
-        raise ValueError(
-            f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "
-            f'{reason}; code in checkpoints is never loaded'
-        ) from error

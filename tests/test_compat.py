@@ -4,16 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from i2ilr_mm import compat
-
-
-class Unsafe:
-    def __reduce__(self):
-        return (print, ('code from a checkpoint ran',))
 
 
 def test_mmagic_imports_with_what_is_installed():
@@ -75,33 +69,6 @@ def test_pins_are_those_of_the_constraints_file(root):
 def test_pins_are_what_is_accepted():
     for _, accepted, pin in compat.REQUIREMENTS:
         assert compat._accepts(accepted, re.split('==', pin)[1]), pin
-
-
-def test_checkpoints_never_run_code(tmp_path):
-    torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
-    with pytest.raises(ValueError, match='hostile.pth.*holds code.*print'):
-        compat.load_weights_only(str(tmp_path / 'hostile.pth'))
-    with pytest.raises(FileNotFoundError, match='none.pth'):
-        compat.load_weights_only(str(tmp_path / 'none.pth'))
-    (tmp_path / 'damaged.pth').write_bytes(b'PK not a checkpoint')
-    with pytest.raises(ValueError, match='damaged.pth'):
-        compat.load_weights_only(str(tmp_path / 'damaged.pth'))
-
-
-def test_mmengine_reads_checkpoints_the_same_way(tmp_path):
-    from mmengine.runner.checkpoint import CheckpointLoader
-
-    torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
-    with pytest.raises(ValueError, match='never loaded'):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'hostile.pth'))
-
-
-def test_remote_checkpoints_are_refused():
-    from mmengine.runner.checkpoint import CheckpointLoader
-
-    for scheme in ('https://host/a.pth', 'openmmlab://a', 's3://a'):
-        with pytest.raises(ValueError, match=r'fetch checkpoints yourself'):
-            CheckpointLoader.load_checkpoint(scheme)
 
 
 def test_mmcv_twice_is_reported(monkeypatch):

@@ -4,14 +4,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 ROOT=$PWD
 
 find_python() {
-    for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
             2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "error: Python 3.10, 3.11 or 3.12 is needed; set PYTHON to one" >&2
+    echo "error: Python 3.10 to 3.14 is needed; set PYTHON to one" >&2
     return 1
 }
 
@@ -24,11 +24,11 @@ run_pip() {
     fi
 }
 
-# make_env [EXTRA_REQUIREMENTS_FILE]
+# make_env [EXTRA], one of those of pyproject.toml
 make_env() {
     local extra=${1:-} stamp want
-    want=$(cat requirements/*.txt setup.py | sha256sum | cut -c1-16)
-    stamp=.venv/installed-$(basename "${extra:-runtime}" .txt)
+    want=$(cat requirements/*.txt pyproject.toml setup.py | sha256sum | cut -c1-16)
+    stamp=.venv/installed-${extra:-package}
     if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
         echo "environment: .venv is up to date"
     else
@@ -36,10 +36,7 @@ make_env() {
         local python
         python=$(find_python) || exit 1
         [ -x .venv/bin/python ] || "$python" -m venv .venv || exit 1
-        # Extra tools first: pip would complain of what MMagic declares and does not need here.
-        run_pip -c requirements/constraints.txt -r requirements/runtime.txt ${extra:+-r "$extra"}
-        run_pip --no-deps -r requirements/openmmlab.txt
-        run_pip --no-deps -e .
+        run_pip -c requirements/constraints.txt -e ".${extra:+[$extra]}"
         echo "$want" >"$stamp"
     fi
     PATH=$ROOT/.venv/bin:$PATH

@@ -2,7 +2,8 @@
 # Checks style and types and runs every test, in .venv. Arguments go to pytest.
 set -euo pipefail
 source "$(dirname "$0")/_env.sh"
-make_env requirements/tests.txt
+make_env dev
+run_pip --no-deps -r requirements/openmmlab.txt  # with MMagic's own tools, which some tests run
 ruff check .
 ruff format --check .
 mypy

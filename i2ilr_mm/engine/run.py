@@ -22,6 +22,7 @@ from ..evaluation.metrics import DistributionScores, LRConsistency
 from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
 from ..inference.model import init_model, load_weights, read_weights
+from ..loading import strict_loading
 from ..models.i2ilr import I2ILR, unwrap
 from .checkpoints import latest_checkpoint
 
@@ -114,7 +115,8 @@ def train(cfg: Config) -> None:
     with _config_errors():  # built here, not in train(), where errors of any kind can come up
         runner.train_loop, runner.val_loop  # noqa: B018
     try:
-        runner.train()
+        with strict_loading():
+            runner.train()
     except KeyboardInterrupt:
         last = latest_checkpoint(runner.work_dir)
         raise SystemExit(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import inception_v3
 from torchvision.transforms.v2.functional import resize
 
-from ..compat import load_weights_only
+from ..loading import load_weights_only
 from ..lr import check_choice
 from ..models.efficientnet import LITE0, LITE2, FoldedLite, LiteNetwork
 from ..weights import WeightFile, sha256

@@ -39,8 +39,7 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
         import waitress  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'the page needs packages that are not installed: '
-            'pip install -c requirements/constraints.txt -r requirements/demo.txt'
+            "the page needs packages that are not installed: pip install 'i2ilr_mm[demo]'"
         ) from error
     offered = _examples(translator, examples)
     count = len(offered)

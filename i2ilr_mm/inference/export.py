@@ -91,8 +91,7 @@ def _need_onnx() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'writing ONNX needs packages that are not installed: '
-            'pip install -c requirements/constraints.txt onnx onnxscript onnxruntime'
+            "writing ONNX needs packages that are not installed: pip install 'i2ilr_mm[export]'"
         ) from error
 
 

@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
-from ..compat import load_weights_only
 from ..config import load_config
+from ..loading import load_weights_only
 from ..models.i2ilr import I2ILR
 from .release import read_release, release_path
 

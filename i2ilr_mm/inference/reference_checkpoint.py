@@ -13,7 +13,7 @@ from torch import Tensor
 
 from i2ilr.files import replacing
 
-from ..compat import load_weights_only
+from ..loading import load_weights_only
 from ..models.discriminator import LRResidualDiscriminator
 from ..models.generator import I2ILRGenerator
 from .model import state_differences

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..compat import load_weights_only
+from ..loading import load_weights_only
 from ..weights import WeightFile
 
 

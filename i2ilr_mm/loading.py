@@ -1,0 +1,60 @@
+"""Reading checkpoint files without running code that they hold."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def strict_loading() -> Iterator[None]:
+    """Make MMEngine read local checkpoints without unpickling code, and refuse remote ones.
+
+    MMEngine 0.10.7 calls torch.load without ``weights_only``: before torch 2.6 that runs any code
+    in the file, since 2.6 it refuses MMEngine's own checkpoints, whose HistoryBuffer objects pickle
+    a call of getattr, which nothing safe can allow. Our commands work inside of this, and our
+    PlainCheckpointHook writes plain data. Elsewhere in the process MMEngine keeps its ways.
+    """
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    schemes = CheckpointLoader._schemes
+    before = dict(schemes)
+    for prefix in schemes:
+        schemes[prefix] = refuse_remote_checkpoint if prefix else load_weights_only
+    try:
+        yield
+    finally:
+        schemes.update(before)
+
+
+def refuse_remote_checkpoint(filename: str, map_location: Any = None) -> None:
+    """MMEngine's download schemes unpickle what they fetch; a local file is needed.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"'{filename}': fetch checkpoints yourself and give the path of the file")
+
+
+def load_weights_only(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint file; only tensors and plain data, never code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint, is damaged, or holds anything but plain data.
+    """
+    import torch
+
+    path = os.path.expanduser(filename)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no checkpoint '{filename}'; check the path")
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # the kinds differ between torch versions and kinds of damage
+        named = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
+        reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
+        raise ValueError(
+            f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "
+            f'{reason}; code in checkpoints is never loaded'
+        ) from error

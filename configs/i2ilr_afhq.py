@@ -5,6 +5,7 @@
 _base_ = 'i2ilr_celebahq.py'
 
 data_root = 'data/afhq'
+linked = dict(data_root=data_root)
 
 pool = dict(data_root=data_root)
 train_dataloader = dict(dataset=pool)

@@ -13,6 +13,7 @@ _base_ = [
 data_root = 'data/celeba_hq'
 img_size = 256
 lr_size = 8
+linked = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 
 model = dict(
     generator=dict(img_size=img_size, lr_size=lr_size),

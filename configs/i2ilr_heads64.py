@@ -10,6 +10,7 @@ _base_ = [
 data_root = 'embedded:heads64'
 img_size = 64
 lr_size = 8
+linked = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 
 model = dict(
     generator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),

@@ -15,7 +15,9 @@ def register() -> None:
     with compat.garbage_collection_off():
         compat.apply()
 
-        from . import datasets, engine, evaluation, inference, models  # noqa: F401
+        from . import config, datasets, engine, evaluation, inference, models  # noqa: F401
+
+        config.link_configs_of_runners()
 
 
 def _named_by_m() -> bool:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,7 @@ from mmengine.runner import Runner
 from .models.generator import scale_steps
 
 LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
-"""Top-level settings that hold for every nested setting of the same name.
-
-In the settings of a score's real pictures (``real``) they fill in what is None.
-"""
+"""Top-level settings that nested settings of the same name follow, see :func:`link`."""
 
 RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
 """Top-level settings that MMEngine reads whether or not the config has them."""
@@ -27,8 +25,7 @@ def load_config(
 ) -> Config:
     """Read a config file and lay options over it.
 
-    The top-level settings named in :data:`LINKED`, from the file or from the options, are written
-    into every nested setting of that name; options with dots come last and win.
+    Nested settings follow the top level (:func:`link`); options with dots come last and win.
 
     Args:
         config: A config file, the name of one (:func:`find_config`), or a loaded config, which is
@@ -52,10 +49,9 @@ def load_config(
     options = dict(options or {})
     for name in options:
         _check_known(cfg, name)
+    cfg.linked = {k: cfg[k] for k in LINKED if k in cfg} | dict(cfg.get('linked') or {})
     cfg.merge_from_dict({k: v for k, v in options.items() if k in LINKED})
-    for name in LINKED:
-        if name in cfg:
-            _spread(cfg._cfg_dict, name, cfg[name])
+    link(cfg)
     cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
     check_config(cfg)
     return cfg
@@ -119,14 +115,56 @@ def _check_known(cfg: Config, name: str) -> None:
         raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
 
 
-def _spread(node: Any, name: str, value: Any, only_empty: bool = False) -> None:
-    """Set every nested entry called ``name``; below 'real', which can be other data, if None."""
+def link(cfg: Config) -> None:
+    """Let nested settings follow the top-level settings of the same name (:data:`LINKED`).
+
+    A nested setting follows if it is None, or if it has the value that the config's ``linked`` has
+    under its name: the top-level value when the nested ones were written. What a user has set to
+    something else stays. Runner.from_cfg does this, too, whoever calls it.
+
+    Raises:
+        ValueError: If a top-level setting is followed by none, and so would change nothing.
+    """
+    before = dict(cfg.get('linked') or {})
+    for name in [name for name in LINKED if name in cfg]:
+        found: list[Any] = []
+        _follow(cfg._cfg_dict, name, cfg[name], (None, before.get(name)), found)
+        if cfg[name] not in found:
+            raise ValueError(
+                f'{name}={cfg[name]!r} changes nothing: the config sets {name} to {found} where it '
+                f'is used; change it there'
+            )
+        before[name] = cfg[name]
+    if before:
+        cfg.linked = before
+
+
+def _follow(node: Any, name: str, value: Any, followers: tuple, found: list[Any]) -> None:
     for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        empty = only_empty or key == 'real'
-        if isinstance(child, dict) and name in child and (child[name] is None or not empty):
-            child[name] = value
-        if isinstance(child, (dict, list, tuple)):
-            _spread(child, name, value, empty)
+        if isinstance(child, dict) and key != 'linked' and name in child:
+            if child[name] in followers:
+                child[name] = value
+            found.append(child[name])
+        if isinstance(child, (dict, list, tuple)) and key != 'linked':
+            _follow(child, name, value, followers, found)
+
+
+def link_configs_of_runners() -> None:
+    """Let MMEngine's Runner link our configs, as MMagic's tools, mim and others build it.
+
+    Configs that do not import this package are left alone.
+    """
+    original = Runner.from_cfg.__func__  # type: ignore[attr-defined]
+
+    def from_cfg(cls: type[Runner], cfg: Config) -> Runner:
+        imports = (cfg.get('custom_imports') or {}).get('imports') or ()
+        if 'i2ilr_mm' in imports:
+            cfg = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+            link(cfg)
+            check_config(cfg)
+        return original(cls, cfg)
+
+    Runner.from_cfg = classmethod(wraps(original)(from_cfg))  # type: ignore[assignment]
 
 
 def check_config(cfg: Config) -> None:

@@ -1,6 +1,7 @@
 # Pictures in, pairs out. Root and sizes are set by the config; transforms take the dataset's sizes.
 lr_method = 'box'
 fit = 'stretch'
+linked = dict(lr_method=lr_method, fit=fit)  # what follows these settings: i2ilr_mm.config.link
 
 train_pipeline = [
     dict(type='LoadPicture', key='img'),

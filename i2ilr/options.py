@@ -20,11 +20,34 @@ class CfgOptions(argparse.Action):
 
 
 def parse_value(text: str) -> object:
-    """Read a number, True, None, list, tuple or dict; anything else is text."""
+    """Read a number, True, None, list, tuple or dict; anything else is text.
+
+    As with MMEngine's tools, ``a,b`` and ``[a,b]`` are lists and ``(a,b)`` is a tuple; quotes keep
+    a text with commas whole.
+    """
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return {'true': True, 'false': False, 'none': None}.get(text.lower(), text)
+        parts = _split(text)
+        if parts is None:
+            return {'true': True, 'false': False, 'none': None}.get(text.lower(), text)
+        value = [parse_value(part.strip()) for part in parts]
+        return tuple(value) if text.startswith('(') else value
+    # Without brackets Python reads a tuple.
+    return list(value) if isinstance(value, tuple) and not text.strip().startswith('(') else value
+
+
+def _split(text: str) -> list[str] | None:
+    """The parts of a list at its own commas, or None if the text is none."""
+    inner = text[1:-1] if (text[:1], text[-1:]) in (('[', ']'), ('(', ')')) else text
+    depth, parts = 0, ['']
+    for character in inner:
+        depth += (character in '([{') - (character in ')]}')
+        if character == ',' and depth == 0:
+            parts.append('')
+        else:
+            parts[-1] += character
+    return parts if (len(parts) > 1 or inner is not text) and depth == 0 else None
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from .models.generator import scale_steps
+from .parts import check_parts
 
 LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
 """Top-level settings that nested settings of the same name follow, see :func:`link`."""
@@ -162,6 +163,7 @@ def link_configs_of_runners() -> None:
             cfg = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
             link(cfg)
             check_config(cfg)
+            check_parts(cfg)
         return original(cls, cfg)
 
     Runner.from_cfg = classmethod(wraps(original)(from_cfg))  # type: ignore[assignment]

@@ -9,7 +9,9 @@ from itertools import chain
 from logging import WARNING
 from typing import Any
 
+import numpy as np
 import torch
+from mmagic.datasets.transforms import Flip, PackInputs
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
@@ -186,12 +188,25 @@ class ImagePool(BaseDataset):
         return [picture['img_path'] for picture in self.pictures]
 
     def real_image(self, path: str) -> Tensor:
-        """One of them, (3, H, W) uint8, by the same transforms as the sources but no flips."""
-        results = dict(img_path=path, img_size=self.img_size, lr_size=self.lr_size)
+        """One of them, (3, H, W) uint8, by the pipeline: all that works on 'img' but flips.
+
+        Raises:
+            ValueError: If the pipeline does not leave uint8 of three channels.
+        """
+        results: dict[str, Any] = dict(img_path=path, img_size=self.img_size, lr_size=self.lr_size)
         for transform in self.pipeline.transforms:
-            if getattr(transform, 'key', None) == 'img':
+            if isinstance(transform, PackInputs):
+                break
+            keys = [*np.atleast_1d(getattr(transform, 'keys', [])), getattr(transform, 'key', None)]
+            if ('img' in keys or not any(keys)) and not isinstance(transform, Flip):
                 results = transform(results)
-        return torch.from_numpy(results['img']).permute(2, 0, 1)
+        image = results['img']
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            raise ValueError(
+                f"the pipeline makes 'img' {image.dtype} of shape {image.shape}; scores need uint8 "
+                f'(height, width, 3), RGB'
+            )
+        return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
     def __repr__(self) -> str:
         return (

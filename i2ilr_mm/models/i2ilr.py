@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any
 
 import torch
+from mmagic.models.data_preprocessors import DataPreprocessor
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel, is_model_wrapper
@@ -121,9 +122,13 @@ class I2ILR(BaseModel):
         compile: bool | dict = False,
         channels_last: bool = False,
     ) -> None:
-        super().__init__(
-            data_preprocessor=MODELS.build(data_preprocessor or dict(type='I2ILRPreprocessor'))
-        )
+        preprocessor = MODELS.build(data_preprocessor or dict(type='I2ILRPreprocessor'))
+        if isinstance(preprocessor, DataPreprocessor):
+            raise ValueError(
+                "data_preprocessor is MMagic's DataPreprocessor, which hands pictures on in other "
+                "ranges and BGR; set data_preprocessor=dict(type='I2ILRPreprocessor')"
+            )
+        super().__init__(data_preprocessor=preprocessor)
         if autocast not in AUTOCAST_DTYPES:
             raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
         if not 0 <= ema_decay < 1:

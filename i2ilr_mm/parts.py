@@ -1,0 +1,71 @@
+"""Parts of MMagic that cannot work with I2ILR, refused before anything is built."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmagic.registry import HOOKS, METRICS
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+INSTEAD = {
+    'FID': 'DistributionScores has the Frechet and kernel distance',
+    'TransFID': 'DistributionScores has the Frechet and kernel distance',
+    'PSNR': 'LRConsistency has the PSNR of the LR match, and a translation has no ground truth',
+}
+
+
+def check_parts(cfg: Config) -> None:
+    """Refuse hooks, scores and loops that would end in an error of their own with I2ILR.
+
+    Raises:
+        ValueError: With one sentence that names what works.
+    """
+    if (cfg.get('model') or {}).get('type') != 'I2ILR':
+        return
+    for kind, plain in (('val', 'ValLoop'), ('test', 'TestLoop')):
+        loop = cfg.get(f'{kind}_cfg')
+        if isinstance(loop, dict) and loop.get('type', plain) == plain:
+            raise ValueError(
+                f"{kind}_cfg is MMEngine's {plain}, which does not work with MMagic's evaluators: "
+                f"set {kind}_cfg=dict(type='Multi{plain}')"
+            )
+        for metric in _metrics(cfg.get(f'{kind}_evaluator')):
+            name = metric['type'] if isinstance(metric, dict) else type(metric).__name__
+            found = METRICS.get(name) if isinstance(name, str) else name
+            if found is not None and found.__module__.startswith('mmagic.'):
+                hint = INSTEAD.get(
+                    found.__name__,
+                    'DistributionScores, SourceKept, LRConsistency and LPIPSDiversity do',
+                )
+                raise ValueError(
+                    f'{kind}_evaluator has {found.__name__}, which cannot score translations '
+                    f'towards LR targets: {hint}'
+                )
+    loop, loader = cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {}
+    by_epoch = loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')
+    if by_epoch and (loader.get('sampler') or {}).get('type') == 'PairSampler':
+        raise ValueError(
+            'train_cfg trains by epochs, and PairSampler never ends: set train_cfg=dict('
+            "type='ResumableTrainLoop', max_iters=...), or train_dataloader.sampler=dict("
+            "type='DefaultSampler', shuffle=True)"
+        )
+    for hook in cfg.get('custom_hooks') or []:
+        name = hook.get('type') if isinstance(hook, dict) else type(hook).__name__
+        if _name(HOOKS, name) == 'VisualizationHook':
+            raise ValueError(
+                'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
+                'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
+            )
+
+
+def _name(registry: Registry, kind: Any) -> str:
+    found = registry.get(kind) if isinstance(kind, str) else kind
+    return getattr(found, '__name__', '')
+
+
+def _metrics(evaluator: Any) -> Iterator[Any]:
+    for part in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        if isinstance(part, dict) and 'metrics' in part:
+            yield from _metrics(part['metrics'])
+        elif part:
+            yield part

@@ -82,8 +82,9 @@ def find_config(name: str | os.PathLike) -> str:
         for found in (folder / name, folder / f'{name}.py'):
             if found.is_file():
                 return str(found)
+    pattern = 'protocols/*.py' if name.startswith('protocols') else '**/i2ilr_*.py'
     known = sorted(
-        path.relative_to(folder).with_suffix('').as_posix() for path in folder.glob('**/i2ilr_*.py')
+        path.relative_to(folder).with_suffix('').as_posix() for path in folder.glob(pattern)
     )
     raise FileNotFoundError(
         f"there is no config file '{name}', and none of the project's has that name; they are: "

@@ -81,6 +81,8 @@ class PlainCheckpointHook(CheckpointHook):
         return steps[: -self.max_keep_ckpts]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        if not self.save_best:
+            return
         wanted = set(self.key_indicators or []) - {'auto'}
         if missing := wanted - metrics.keys():
             runner.logger.warning(

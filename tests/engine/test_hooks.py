@@ -239,3 +239,9 @@ def test_a_score_that_is_not_there_keeps_no_best_and_says_so(tmp_path):
     hook._save_best_checkpoint(runner, dict(lr_mae=1.0))
     assert "no 'kd_lite2', it has ['lr_mae']; set default_hooks.checkpoint.save_best" in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_best_checkpoint_is_wanted():
+    """save_best=None, MMEngine's way to switch it off."""
+    hook = PlainCheckpointHook(by_epoch=False, save_best=None)
+    hook._save_best_checkpoint(runner=None, metrics=dict(a=1.0))  # type: ignore[arg-type]

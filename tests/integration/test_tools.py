@@ -447,7 +447,8 @@ def test_a_protocol_in_the_configs_place(heads, tmp_path):
     assert result.returncode == 1 and 'inception_v3_google-0cc3c7bd.pth' in result.stdout
     assert 'Traceback' not in result.stdout
     result = python(*command[:4], 'other', check=False)
-    assert result.returncode == 1 and "protocols/other.py'" in result.stdout
+    assert result.returncode == 1 and "no config file 'protocols/other'" in result.stdout
+    assert 'protocols/stargan2' in result.stdout  # names those there are
 
 
 def test_a_baseline_has_no_lr_error(heads, tmp_path):

@@ -1,0 +1,140 @@
+"""As a guest: MMagic's own tools on our configs, our parts in its models, a lone wheel."""
+
+import inspect
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, call
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from i2ilr_mm.config import load_config
+from i2ilr_mm.models import SoftplusGANLoss
+
+CHILD = f"""
+_base_ = '{ROOT}/configs/i2ilr_heads64.py'
+img_size = 32
+model = dict(
+    generator=dict(base_channels=4, max_channels=8),
+    discriminator=dict(base_channels=4, max_channels=8),
+)
+train_cfg = dict(max_iters=2, val_interval=2)
+val_evaluator = [dict(type='LRConsistency', lr_method='box')]
+test_evaluator = [dict(type='LRConsistency', lr_method='box')]
+default_hooks = dict(checkpoint=dict(save_best=None))
+"""
+
+
+@pytest.fixture
+def child(tmp_path) -> Path:
+    path = tmp_path / 'child.py'
+    path.write_text(CHILD)
+    return path
+
+
+@pytest.mark.slow
+def test_mmagics_own_tools(child, heads, tmp_path):
+    """Options as they merge them, a size of a child config, and MMEngine reads our checkpoint."""
+    tool = [sys.executable, '-m', 'i2ilr_mm.mmagic']
+    option = ['--cfg-options', f'data_root={heads}', 'lr_size=16']
+    where = dict(PYTHONPATH=str(ROOT))
+    train = call(
+        *tool, 'train', child, '--work-dir', tmp_path / 'run', *option, cwd=tmp_path, **where
+    )
+    assert 'Iter(val)' in train.stdout
+    cfg = Config.fromfile(tmp_path / 'run' / 'child.py')
+    generator = cfg.model.generator
+    assert (generator.img_size, generator.lr_size) == (32, 16)
+    assert cfg.val_dataloader.dataset.data_root == str(heads)
+    checkpoint = tmp_path / 'run/iter_2.pth'
+    test = call(*tool, 'test', child, checkpoint, *option, cwd=tmp_path, **where)
+    assert 'lr_mae' in test.stdout
+
+
+def test_a_tool_that_mmagic_does_not_have():
+    result = call(sys.executable, '-m', 'i2ilr_mm.mmagic', 'trian', check=False)
+    assert result.returncode == 1 and "'train'" in result.stdout
+
+
+def test_epochs_with_mmengines_sampler(child, heads, tmp_path):
+    cfg = load_config(child, dict(data_root=str(heads)))
+    cfg.work_dir = str(tmp_path / 'run')
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+    cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
+    cfg.default_hooks = dict(logger=dict(type='LoggerHook'), timer=dict(type='IterTimerHook'))
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 3  # 12 pictures, 4 a step
+
+
+def test_losses_of_both_sides_take_the_same_call():
+    """MMagic's models call gan_loss(x, target_is_real, is_disc=...); ours call its GANLoss so."""
+    from mmagic.models.losses import GANLoss
+
+    x = torch.randn(4, 1)
+    for loss in (SoftplusGANLoss(), GANLoss('hinge')):
+        assert {'target_is_real', 'is_disc'} <= set(inspect.signature(loss.forward).parameters)
+        assert loss(x, True, is_disc=True).ndim == 0
+    hinge = GANLoss('hinge')
+    assert hinge(x, True, is_disc=True) != hinge(x, True, is_disc=False)
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory) -> Path:
+    """Packages as after `pip install` of the wheel: no checkout, no OpenMMLab package, no lpips."""
+    folder = tmp_path_factory.mktemp('site')
+    wheels = folder / 'wheels'
+    call(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', wheels, ROOT)
+    with zipfile.ZipFile(next(wheels.glob('*.whl'))) as wheel:
+        wheel.extractall(folder)
+    absent = ('mm', 'i2ilr', '__editable__', '_i2ilr', 'lpips', 'diffusers', 'transformers')
+    for path in Path(torch.__file__).parents[1].iterdir():
+        if not path.name.startswith(absent) and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_a_clone(site, heads, tmp_path):
+    """Isolated (-S): nothing but the wheel and what it requires is on the path."""
+    python = [sys.executable, '-S', '-m']
+    env = dict(PYTHONPATH=str(site))
+    where = call(
+        *[sys.executable, '-S', '-c', 'import i2ilr_mm, mmagic; print(mmagic.__file__)'],
+        cwd=tmp_path,
+        **env,
+    ).stdout
+    assert '_openmmlab' in where
+    for name in ('val/female', 'val/male'):
+        shutil.copytree(heads / name, tmp_path / 'pictures', dirs_exist_ok=True)
+    target = next((tmp_path / 'pictures').iterdir())
+    translate = ['i2ilr', 'translate', 'i2ilr_heads64', 'embedded:heads64']
+    call(
+        *[*python, *translate, '--source', 'pictures', '--target', target, '--out', 'out'],
+        cwd=tmp_path,
+        **env,
+    )
+    assert len(list((tmp_path / 'out').glob('*.png'))) == 6
+    (tmp_path / 'child.py').write_text(
+        CHILD.replace(f'{ROOT}/configs', f'{site}/i2ilr_mm/.mim/configs')
+    )
+    call(*python, 'i2ilr_mm', 'train', 'child.py', cwd=tmp_path, **env)
+    assert (tmp_path / 'work_dirs/child/iter_2.pth').exists()
+
+
+def test_the_wheel_holds_what_belongs_in_it(site):
+    package = site / 'i2ilr_mm'
+    assert (package / 'py.typed').exists() and (package / '.mim/configs/i2ilr_heads64.py').exists()
+    assert (package / '.mim/tools/train.py').exists() and (
+        package / '.mim/model-index.yml'
+    ).exists()
+    assert not (package / '_openmmlab/mmagic/models/editors/stylegan2/ada').exists()
+    for name in ('mmagic', 'mmcv_lite', 'mmengine'):
+        assert any(package.glob(f'_openmmlab/{name}-*/LICENSE*')) or any(
+            package.glob(f'_openmmlab/{name}-*/**/LICENSE*')
+        )

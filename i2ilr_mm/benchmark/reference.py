@@ -53,8 +53,12 @@ def instance_norm(norm: InstanceNorm2d, x: Tensor) -> Tensor:
     return F.instance_norm(x, weight=norm.weight, bias=norm.bias)
 
 
-def spadain(norm: SPAdaIN, x: Tensor, lr: Tensor) -> Tensor:
-    return norm.scale(lr) * F.instance_norm(x) + norm.shift(lr)
+def spadain(norm: SPAdaIN, x: Tensor, lr: Tensor, style: Tensor | None) -> Tensor:
+    scale, shift = norm.scale(lr), norm.shift(lr)
+    if norm.style is not None and style is not None:
+        more = F.linear(style, norm.style.weight, norm.style.bias)[:, :, None, None]
+        scale, shift = scale + more[:, : x.shape[1]], shift + more[:, x.shape[1] :]
+    return scale * F.instance_norm(x) + shift
 
 
 def pono(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,13 +85,15 @@ def moment_shortcut(block: TrainedConv2d, x: Tensor, mean: Tensor, std: Tensor) 
     return x * gamma + beta
 
 
-def decoder_block(block: DecoderBlock, x: Tensor, lr: Tensor, first: list, second: list) -> Tensor:
+def decoder_block(
+    block: DecoderBlock, x: Tensor, lr: Tensor, first: list, second: list, style: Tensor | None
+) -> Tensor:
     side = shortcut(block, x)
-    x = conv2d(block.conv1, leaky_relu(spadain(block.norm1, x, lr)))
+    x = conv2d(block.conv1, leaky_relu(spadain(block.norm1, x, lr, style)))
     x = moment_shortcut(block.ms1.conv, x, *second)
     if block.upscale:
         x, side, lr = upsample(x), upsample(side), upsample(lr)
-    x = conv2d(block.conv2, leaky_relu(spadain(block.norm2, x, lr)))
+    x = conv2d(block.conv2, leaky_relu(spadain(block.norm2, x, lr, style)))
     return residual_sum(moment_shortcut(block.ms2.conv, x, *first), side)
 
 
@@ -98,9 +104,13 @@ def generate(network: I2ILRGenerator, source: Tensor, lr: Tensor) -> Tensor:
     for block in network.encoder:
         x, first, second = encoder_block(cast(EncoderBlock, block), x)
         moments.append((first, second))
+    style = None
+    if network.style:
+        std = (x.var((2, 3), correction=0) + 1e-6).sqrt()
+        style = torch.cat([x.mean((2, 3)), std], dim=1)
     for i, block in enumerate(network.decoder):
         block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
-        x = decoder_block(cast(DecoderBlock, block), x, block_lr, *moments[-1 - i])
+        x = decoder_block(cast(DecoderBlock, block), x, block_lr, *moments[-1 - i], style)
     x = conv2d(network.to_rgb.conv, leaky_relu(instance_norm(network.to_rgb.norm, x)))
     if network.exact is None:
         return x

@@ -42,6 +42,14 @@ def scale_steps(img_size: int, lr_size: int) -> int:
     return steps
 
 
+def style_code(x: Tensor) -> Tensor:
+    """Mean and standard deviation of each channel: (B, C, h, w) to (B, 2C)."""
+    mean = x.mean((2, 3), keepdim=True)
+    # In place of var(): this one has a derivative where a channel is constant.
+    std = (x - mean).square().mean((2, 3), keepdim=True).add(1e-6).sqrt()
+    return torch.cat([mean, std], dim=1).flatten(1)
+
+
 @MODELS.register_module()
 class I2ILRGenerator(nn.Module):
     """Generator of I2I-LR (arXiv 2107.11262).
@@ -66,6 +74,10 @@ class I2ILRGenerator(nn.Module):
             rounding; None is the published network.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; only the exact
             layer asks for it.
+        style: Also steer the decoder by a style code of the source, the mean and the standard
+            deviation of each channel of the deepest features. It says what the source looks like
+            wherever the target puts it; moments say what is at a place. False is the published
+            network.
 
     Raises:
         ValueError: If the sizes are not supported, or a choice is unknown.
@@ -83,12 +95,14 @@ class I2ILRGenerator(nn.Module):
         norm: str | None = 'spectral',
         exact_lr: str | None = None,
         lr_method: str = 'box',
+        style: bool = False,
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
-        if not isinstance(with_cp, bool):
-            raise ValueError(f'generator.with_cp is {with_cp!r}; accepted are True and False')
+        for name, value in (('with_cp', with_cp), ('style', style)):
+            if not isinstance(value, bool):
+                raise ValueError(f'generator.{name} is {value!r}; accepted are True and False')
         self.with_cp = with_cp
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
         up = [down[-1]]
@@ -99,8 +113,10 @@ class I2ILRGenerator(nn.Module):
         self.from_rgb = conv(3, down[0])
         self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))
         self.encoder.append(EncoderBlock(down[-1], down[-1], False, conv))
-        self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, lr_channels, conv)])
-        self.decoder.extend(DecoderBlock(i, o, True, lr_channels, conv) for i, o in pairwise(up))
+        self.style = style
+        fixed = (lr_channels, conv, 2 * up[0] if style else 0)
+        self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, *fixed)])
+        self.decoder.extend(DecoderBlock(i, o, True, *fixed) for i, o in pairwise(up))
         self.to_rgb = ToRGB(up[-1], conv)
         init_weights(self, init)
         self.exact_lr, self.exact = exact_lr, None
@@ -130,10 +146,11 @@ class I2ILRGenerator(nn.Module):
         for block in self.encoder:
             x, first, second = self._run(block, x)
             moments.append((first, second))
+        style = style_code(x) if self.style else None
         for i, block in enumerate(self.decoder):
             # Enlarged in one go, then once more inside the block: two bilinear steps are not one.
             block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
-            x = self._run(block, x, block_lr, *moments[-1 - i])
+            x = self._run(block, x, block_lr, *moments[-1 - i], style)
         x = self.to_rgb(x)
         return x if self.exact is None else self.exact(x, target)
 

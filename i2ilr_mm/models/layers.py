@@ -301,22 +301,37 @@ class InstanceNorm2d(nn.Module):
 class SPAdaIN(nn.Module):
     """Instance normalisation with a scale and a shift per pixel, read from the LR picture.
 
-    Source: Wang et al. 2020 (SPAdaIN), with 1x1 convs of the enlarged LR picture.
+    Args:
+        channels: Of the features.
+        lr_channels: Of the LR picture.
+        style_size: Numbers in a style code, which adds to scale and shift of whole channels; 0 is
+            the published layer, without one.
+
+    Source: Wang et al. 2020 (SPAdaIN), with 1x1 convs of the enlarged LR picture; Huang & Belongie
+    2017, eq. 8, for the style.
     """
 
     eps = 1e-5
 
-    def __init__(self, channels: int, lr_channels: int) -> None:
+    def __init__(self, channels: int, lr_channels: int, style_size: int = 0) -> None:
         super().__init__()
+        self.style = None
+        if style_size:  # says nothing at first
+            self.style = nn.Linear(style_size, 2 * channels)
+            nn.init.zeros_(self.style.weight)
+            nn.init.zeros_(self.style.bias)
         self.scale = nn.Conv2d(lr_channels, channels, 1)
         self.shift = nn.Conv2d(lr_channels, channels, 1)
         for conv in (self.scale, self.shift):
             nn.init.kaiming_normal_(conv.weight)
             nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, lr: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lr: Tensor, style: Tensor | None = None) -> Tensor:
         scale, shift = (PixelMap.apply(lr, c.weight, c.bias) for c in (self.scale, self.shift))
         normal = InstanceNorm.apply(x, None, None, self.eps)
+        if self.style is not None:
+            more_scale, more_shift = self.style(style)[:, :, None, None].chunk(2, dim=1)
+            scale, shift = scale + more_scale, shift + more_shift
         return torch.addcmul(shift, scale, normal)
 
 
@@ -359,13 +374,14 @@ class DecoderBlock(nn.Module):
         upscale: bool,
         lr_channels: int,
         conv: type[TrainedConv2d] = SNConv2d,
+        style_size: int = 0,
     ) -> None:
         super().__init__()
         self.upscale = upscale
-        self.norm1 = SPAdaIN(in_channels, lr_channels)
+        self.norm1 = SPAdaIN(in_channels, lr_channels, style_size)
         self.conv1 = conv(in_channels, out_channels)
         self.ms1 = MomentShortcut(conv)
-        self.norm2 = SPAdaIN(out_channels, lr_channels)
+        self.norm2 = SPAdaIN(out_channels, lr_channels, style_size)
         self.conv2 = conv(out_channels, out_channels)
         self.ms2 = MomentShortcut(conv)
         self.shortcut = _shortcut(in_channels, out_channels, conv)
@@ -376,13 +392,16 @@ class DecoderBlock(nn.Module):
         lr: Tensor,
         first_moments: tuple[Tensor, Tensor],
         second_moments: tuple[Tensor, Tensor],
+        style: Tensor | None = None,
     ) -> Tensor:
         shortcut = self.shortcut(x)
         # The encoder's second moments have this block's input size, its first the output size.
-        x = self.ms1(self.conv1(leaky_relu(self.norm1(x, lr), inplace=True)), *second_moments)
+        x = leaky_relu(self.norm1(x, lr, style), inplace=True)
+        x = self.ms1(self.conv1(x), *second_moments)
         if self.upscale:
             x, shortcut, lr = upsample(x), upsample(shortcut), upsample(lr)
-        x = self.ms2(self.conv2(leaky_relu(self.norm2(x, lr), inplace=True)), *first_moments)
+        x = leaky_relu(self.norm2(x, lr, style), inplace=True)
+        x = self.ms2(self.conv2(x), *first_moments)
         return residual_sum(x, shortcut)
 
 

@@ -107,16 +107,23 @@ WITH_RESIDUAL = dict(
     ),
 )
 
+WITH_STYLE = dict(
+    generator=dict(type='I2ILRGenerator', exact_lr='bilinear', style=True, **SMALL),
+)
+
 
 @pytest.mark.parametrize(
     'options',
-    [{}, WITH_RESIDUAL, dict(judge_reconstructions=False), dict(channels_last=True)],
-    ids=['default', 'residual', 'fakes alone', 'channels_last'],
+    [{}, WITH_RESIDUAL, WITH_STYLE, dict(judge_reconstructions=False), dict(channels_last=True)],
+    ids=['default', 'residual', 'style', 'fakes alone', 'channels_last'],
 )
 def test_the_default_recipe_is_what_is_written_out(options, monkeypatch):
     """Two steps in float64, each loss by a network call of its own in the reference."""
     monkeypatch.setattr(SNConv2d, 'power_iteration', lambda self: None)
     model = recipe(**options).double()
+    for name, weight in model.generator.named_parameters():
+        if '.style.' in name:  # they start at zero
+            torch.nn.init.normal_(weight, std=0.1)
     reference = copy.deepcopy(model)
     image = torch.stack(exact_batch()['inputs']['img'])
     (wrappers, seen), (reference_wrappers, expected) = recorders(model), recorders(reference)

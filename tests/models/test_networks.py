@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from i2ilr_mm.lr import down
 from i2ilr_mm.models import I2ILRGenerator, LRResidualDiscriminator
+from i2ilr_mm.models.generator import style_code
 from i2ilr_mm.models.layers import SNConv2d
 
 
@@ -92,3 +94,61 @@ def test_deployed_generator_is_plain_and_equal():
         for parameter in deployed.parameters():
             parameter.zero_()
     assert torch.equal(generator(source, lr), expected)  # a copy
+
+
+def with_style(seed: int = 0, **options) -> I2ILRGenerator:
+    torch.manual_seed(seed)
+    return I2ILRGenerator(32, 8, base_channels=4, max_channels=8, style=True, **options)
+
+
+def stir(network: I2ILRGenerator) -> I2ILRGenerator:
+    """Give the style, which starts at zero, something to say."""
+    for name, weight in network.named_parameters():
+        if '.style.' in name:
+            torch.nn.init.normal_(weight)
+    return network
+
+
+def test_a_style_says_nothing_at_first():
+    network = with_style()
+    plain = I2ILRGenerator(32, 8, base_channels=4, max_channels=8)
+    rest = {k: v for k, v in network.state_dict().items() if '.style.' not in k}
+    plain.load_state_dict(rest)
+    source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(network.eval()(source, lr), plain.eval()(source, lr))
+
+
+def test_the_style_code_is_mean_and_deviation_of_each_channel():
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    code = style_code(x)
+    torch.testing.assert_close(code[:, :3], x.mean((2, 3)))
+    torch.testing.assert_close(code[:, 3:], x.std((2, 3), correction=0), rtol=1e-5, atol=1e-6)
+    flat = torch.zeros(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    style_code(flat).sum().backward()
+    assert flat.grad.isfinite().all()
+
+
+def test_a_style_steers_and_is_deployed():
+    network = stir(with_style(exact_lr='bilinear')).eval()
+    source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
+    results = network(source, lr)
+    torch.testing.assert_close(network.deploy()(source, lr), results)
+    torch.testing.assert_close(down(results, 8), lr, rtol=0, atol=1e-5)
+    for name, weight in network.named_parameters():
+        if '.style.' in name:
+            torch.nn.init.zeros_(weight)
+    assert (network(source, lr) - results).abs().mean() > 0.01
+
+
+def test_a_style_under_autocast():
+    network = stir(with_style()).eval()
+    source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
+    with torch.autocast('cpu', torch.bfloat16):
+        rough = network(source, lr)
+    exact = network(source, lr)
+    assert (rough - exact).norm() / exact.norm() < 0.1
+
+
+def test_style_is_true_or_false():
+    with pytest.raises(ValueError, match=r"generator.style is 'yes'; accepted are True and False"):
+        I2ILRGenerator(32, 8, style='yes')

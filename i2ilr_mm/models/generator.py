@@ -19,6 +19,7 @@ from .layers import (
     SNConv2d,
     TrainedConv2d,
     convolution,
+    deviation,
     init_weights,
     leaky_relu,
     upsample,
@@ -44,10 +45,7 @@ def scale_steps(img_size: int, lr_size: int) -> int:
 
 def style_code(x: Tensor) -> Tensor:
     """Mean and standard deviation of each channel: (B, C, h, w) to (B, 2C)."""
-    mean = x.mean((2, 3), keepdim=True)
-    # In place of var(): this one has a derivative where a channel is constant.
-    std = (x - mean).square().mean((2, 3), keepdim=True).add(1e-6).sqrt()
-    return torch.cat([mean, std], dim=1).flatten(1)
+    return torch.cat([x.mean(dim=(2, 3)), deviation(x, eps=1e-6)], dim=1)
 
 
 @MODELS.register_module()

@@ -298,6 +298,12 @@ class InstanceNorm2d(nn.Module):
         return InstanceNorm.apply(x, self.weight, self.bias, self.eps)
 
 
+def deviation(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Standard deviation over the pixels, (B, C); by hand, as ``var`` is slow in channels-last."""
+    centred = x - x.mean(dim=(2, 3), keepdim=True)
+    return (centred.square().mean(dim=(2, 3)) + eps).sqrt()
+
+
 class SPAdaIN(nn.Module):
     """Instance normalisation with a scale and a shift per pixel, read from the LR picture.
 

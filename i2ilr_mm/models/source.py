@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from ..lr import down
 from .exact import ExactLR
 from .frozen import FrozenStages, build_frozen
+from .layers import deviation
 
 MOMENTUM = 0.01
 """Share of a batch in the running moments of the features."""
@@ -144,7 +145,7 @@ class ContrastiveSourceLoss(nn.Module):
     def _pooled(self, images: Tensor) -> Tensor:
         levels = self.network(self.exact.detail(images).to(images.dtype))
         means = [x.mean(dim=(2, 3)) for x in levels[1:]]
-        deviations = [_deviation(x) for x in levels[:2]]
+        deviations = [deviation(x) for x in levels[:2]]
         return torch.cat([*means, *deviations], dim=1).to(self.mean.dtype)
 
     def _update_moments(self, pooled: Tensor) -> None:
@@ -203,12 +204,6 @@ class LeastSquares(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, d) as regressors x (B, n) tell them."""
         return x @ self.weights
-
-
-def _deviation(x: Tensor) -> Tensor:
-    """Standard deviation over the pixels, (B, C); by hand, as ``var`` is slow in channels-last."""
-    centred = x - x.mean(dim=(2, 3), keepdim=True)
-    return (centred.square().mean(dim=(2, 3)) + 1e-8).sqrt()
 
 
 def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:

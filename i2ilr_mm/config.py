@@ -1,5 +1,6 @@
 """Reading configs, with options that reach every setting that depends on them."""
 
+import copy
 import inspect
 import os
 from functools import wraps
@@ -40,10 +41,7 @@ def load_config(
         ValueError: If an option names a setting that the config does not have, or the sizes do not
             fit each other.
     """
-    if isinstance(config, Config):
-        cfg = Config(config._cfg_dict.to_dict(), filename=config.filename)
-    else:
-        cfg = _read(config)
+    cfg = _copy(config) if isinstance(config, Config) else _read(config)
     if protocol is not None:
         for name, value in _read(protocol).items():
             cfg[name] = value
@@ -56,6 +54,13 @@ def load_config(
     cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
     check_config(cfg)
     return cfg
+
+
+def _copy(config: Config | dict) -> Config:
+    """Whatever MMEngine takes for a config, as a Config of its own."""
+    if isinstance(config, Config):
+        return Config(config._cfg_dict.to_dict(), filename=config.filename)
+    return Config(copy.deepcopy(dict(config)))
 
 
 def config_folder() -> Path:
@@ -143,12 +148,13 @@ def link(cfg: Config) -> None:
 
 def _follow(node: Any, name: str, value: Any, followers: tuple, found: list[Any]) -> None:
     for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(child, dict) and key != 'linked' and name in child:
+        if key == 'linked' or not isinstance(child, (dict, list, tuple)):
+            continue
+        if isinstance(child, dict) and name in child:
             if child[name] in followers:
                 child[name] = value
             found.append(child[name])
-        if isinstance(child, (dict, list, tuple)) and key != 'linked':
-            _follow(child, name, value, followers, found)
+        _follow(child, name, value, followers, found)
 
 
 def link_configs_of_runners() -> None:
@@ -158,10 +164,10 @@ def link_configs_of_runners() -> None:
     """
     original = Runner.from_cfg.__func__  # type: ignore[attr-defined]
 
-    def from_cfg(cls: type[Runner], cfg: Config) -> Runner:
+    def from_cfg(cls: type[Runner], cfg: Config | dict) -> Runner:
         imports = (cfg.get('custom_imports') or {}).get('imports') or ()
         if 'i2ilr_mm' in imports:
-            cfg = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+            cfg = _copy(cfg)
             link(cfg)
             check_config(cfg)
             check_parts(cfg)

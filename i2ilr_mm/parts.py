@@ -30,8 +30,7 @@ def check_parts(cfg: Config) -> None:
                 f"set {kind}_cfg=dict(type='Multi{plain}')"
             )
         for metric in _metrics(cfg.get(f'{kind}_evaluator')):
-            name = metric['type'] if isinstance(metric, dict) else type(metric).__name__
-            found = METRICS.get(name) if isinstance(name, str) else name
+            found = _class_of(metric, METRICS)
             if found is not None and found.__module__.startswith('mmagic.'):
                 hint = INSTEAD.get(
                     found.__name__,
@@ -50,17 +49,17 @@ def check_parts(cfg: Config) -> None:
             "type='DefaultSampler', shuffle=True)"
         )
     for hook in cfg.get('custom_hooks') or []:
-        name = hook.get('type') if isinstance(hook, dict) else type(hook).__name__
-        if _name(HOOKS, name) == 'VisualizationHook':
+        if getattr(_class_of(hook, HOOKS), '__name__', '') == 'VisualizationHook':
             raise ValueError(
                 'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
                 'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
             )
 
 
-def _name(registry: Registry, kind: Any) -> str:
-    found = registry.get(kind) if isinstance(kind, str) else kind
-    return getattr(found, '__name__', '')
+def _class_of(part: Any, registry: Registry) -> type | None:
+    """The class of a part, which stands in a config by its name, as a class, or built."""
+    kind = part.get('type') if isinstance(part, dict) else type(part)
+    return registry.get(kind) if isinstance(kind, str) else kind
 
 
 def _metrics(evaluator: Any) -> Iterator[Any]:

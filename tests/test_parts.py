@@ -37,6 +37,14 @@ def test_refused_by_any_runner(cfg, setting, value, message):
         Runner.from_cfg(cfg)
 
 
+def test_a_plain_dict_is_checked_as_well(cfg):
+    """MMEngine's from_cfg takes one."""
+    settings = cfg._cfg_dict.to_dict()
+    settings['val_evaluator'] = [dict(type='PSNR')]
+    with pytest.raises(ValueError, match='PSNR'):
+        Runner.from_cfg(settings)
+
+
 def test_what_works_is_let_through(cfg):
     check_parts(cfg)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)

@@ -258,8 +258,7 @@ class SampleGridHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner) -> None:
-        loop = runner.val_loop  # MMEngine's ValLoop has one loader, MMagic's a list of them
-        dataset = getattr(loop, 'dataloaders', [getattr(loop, 'dataloader', None)])[0].dataset
+        dataset = runner.val_loop.dataloaders[0].dataset
         model = unwrap(runner.model)
         source, lr = load_pairs(model, dataset, range(min(self.n_pairs, len(dataset))))
         grid = sample_grid(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
     save_figure(figure, path)
 
 
-def _draw_against(axis, kept: dict, realism: dict, name: str) -> None:  # type: ignore[no-untyped-def]
+def _draw_against(axis: Any, kept: dict, realism: dict, name: str) -> None:
     """One run's way, with the thousands of pictures at its end."""
     seen = sorted(kept.keys() & realism.keys())
     if seen:
@@ -111,7 +112,8 @@ def _draw_against(axis, kept: dict, realism: dict, name: str) -> None:  # type: 
         axis.annotate(f'{seen[-1]:.0f}k', (x[-1], y[-1]))
 
 
-def new_figure(rows: int, columns: int):  # type: ignore[no-untyped-def]
+def new_figure(rows: int, columns: int) -> tuple[Any, Any]:
+    """A Matplotlib figure without a window, and its axes in a row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6 * columns, 3 * rows), layout='constrained')
@@ -121,6 +123,7 @@ def new_figure(rows: int, columns: int):  # type: ignore[no-untyped-def]
     return figure, axes
 
 
-def save_figure(figure, path: str) -> None:  # type: ignore[no-untyped-def]
+def save_figure(figure: Any, path: str) -> None:
+    """Write a figure as PNG."""
     with replacing(path) as partial:
         figure.savefig(partial, format='png', dpi=120)

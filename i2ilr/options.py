@@ -66,6 +66,14 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """A config and the weights of a model that is used, not trained."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        'checkpoint', help='checkpoint, file of i2ilr publish, or embedded:heads64, which ships'
+    )
+
+
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and results')
     parser.add_argument(

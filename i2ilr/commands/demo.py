@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..options import add_config_arguments
+from ..options import add_model_arguments
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -11,8 +11,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         description='Serve a web page: drop a source, drop or paint an LR target, see the result. '
         'Works offline; only this machine can reach it unless --host says otherwise.',
     )
-    add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint, file of publish_model.py, embedded:heads64')
+    add_model_arguments(parser)
     parser.add_argument('--host', default='127.0.0.1', help='address to serve, default 127.0.0.1')
     parser.add_argument('--port', type=int, default=7860, help='default 7860; 0 takes a free one')
     parser.add_argument(

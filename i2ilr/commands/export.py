@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ..options import add_config_arguments
+from ..options import add_model_arguments
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -13,8 +13,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. The file is '
         'compared with PyTorch, and both are timed.',
     )
-    add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint, file of publish_model.py, embedded:heads64')
+    add_model_arguments(parser)
     parser.add_argument('out', help='file to write, .onnx or .pt2; must not exist')
     parser.add_argument('--format', choices=['onnx', 'torch-export'], default='onnx')
     parser.add_argument(

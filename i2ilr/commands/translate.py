@@ -7,7 +7,7 @@ pictures could not be used, and the rest was translated.
 import argparse
 import sys
 
-from ..options import add_config_arguments
+from ..options import add_model_arguments
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -18,11 +18,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         epilog='Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is '
         'wrong; 3 some pictures could not be used, and the rest was translated.',
     )
-    add_config_arguments(parser)
-    parser.add_argument(
-        'checkpoint',
-        help='checkpoint, file of tools/publish_model.py, or embedded:heads64, which ships',
-    )
+    add_model_arguments(parser)
     for name, what in (('source', 'pictures to translate'), ('target', 'pictures to resemble')):
         parser.add_argument(
             f'--{name}',

@@ -37,6 +37,8 @@ make_env() {
         python=$(find_python) || exit 1
         [ -x .venv/bin/python ] || "$python" -m venv .venv || exit 1
         run_pip -c requirements/constraints.txt -e ".${extra:+[$extra]}"
+        # With MMagic's own tools, which some tests run.
+        if [ "$extra" = dev ]; then run_pip --no-deps -r requirements/openmmlab.txt; fi
         echo "$want" >"$stamp"
     fi
     PATH=$ROOT/.venv/bin:$PATH

@@ -3,7 +3,6 @@
 set -euo pipefail
 source "$(dirname "$0")/_env.sh"
 make_env dev
-run_pip --no-deps -r requirements/openmmlab.txt  # with MMagic's own tools, which some tests run
 ruff check .
 ruff format --check .
 mypy

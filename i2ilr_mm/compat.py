@@ -3,6 +3,7 @@
 :func:`apply` runs them all when ``i2ilr_mm`` is imported, before MMagic is.
 """
 
+import atexit
 import gc
 import importlib
 import importlib.util
@@ -100,8 +101,8 @@ def find_openmmlab() -> None:
 def garbage_collection_off() -> Iterator[None]:
     """Spare the garbage collector the 4,000 modules that are imported here, none of them garbage.
 
-    It does not run meanwhile, and never looks at them afterwards (gc.freeze), so that an import
-    and the end of the process take 1.5 s less.
+    It does not run meanwhile, and does not look at them afterwards (gc.freeze) until the process
+    ends. Then it has to: compiled modules such as triton's count what is left, and print it.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -109,6 +110,7 @@ def garbage_collection_off() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)
         if enabled:
             gc.enable()
 

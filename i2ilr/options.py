@@ -50,9 +50,10 @@ def _split(text: str) -> list[str] | None:
     return parts if (len(parts) > 1 or inner is not text) and depth == 0 else None
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
         'config',
+        nargs=nargs,
         help='config file, or the name of one that comes with the project, such as i2ilr_heads64',
     )
     parser.add_argument(
@@ -67,11 +68,33 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """A config and the weights of a model that is used, not trained."""
-    add_config_arguments(parser)
+    """A model that is used, not trained; :func:`parse_with_model` reads them."""
+    add_config_arguments(parser, nargs='?')
     parser.add_argument(
-        'checkpoint', help='checkpoint, file of i2ilr publish, or embedded:heads64, which ships'
+        'checkpoint', nargs='?', help='checkpoint of a training, or a published model'
     )
+    parser.add_argument(
+        '--model',
+        metavar='MODEL',
+        help='a published model in the place of config and checkpoint: embedded:heads64, which '
+        'ships, a .safetensors file, a folder with one, or a Hugging Face Hub id',
+    )
+
+
+def parse_with_model(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Read arguments with a model: --model MODEL, or a config and its checkpoint.
+
+    Returns:
+        The arguments; ``model`` and ``checkpoint`` are what Translator takes.
+    """
+    args = parser.parse_intermixed_args(argv)
+    if args.model is None and args.checkpoint is None:
+        parser.error('a model is needed: --model embedded:heads64, or CONFIG CHECKPOINT')
+    if args.model is None:
+        args.model = args.config
+    elif args.config is not None or args.cfg_options:
+        parser.error('--model describes itself: no config, checkpoint or --cfg-options go with it')
+    return args
 
 
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ def format_interval(low: float | None, high: float | None) -> str:
 
 
 def read_report(path: str) -> dict[str, Any]:
-    """A metrics.json as tools/test.py writes it.
+    """A metrics.json as `i2ilr test` writes it.
 
     Raises:
         ValueError: If it cannot be read or holds no scores.
@@ -47,7 +47,7 @@ def read_report(path: str) -> dict[str, Any]:
         raise ValueError(f"'{path}' cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"'{path}' holds no scores; give a metrics.json of tools/test.py"
+            f"'{path}' holds no scores; give a metrics.json of `i2ilr test`"
         ) from error
     return content
 

@@ -1,4 +1,4 @@
-"""Time the training step and its options: python tools/benchmark.py configs/i2ilr_heads64.py"""
+"""Time the training step and its options: i2ilr benchmark i2ilr_heads64"""
 
 import argparse
 

@@ -8,7 +8,7 @@ from ..options import named_runs
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog,
-        description='Print scores written by tools/test.py side by side; those of different '
+        description='Print scores written by `i2ilr test` side by side; those of different '
         'protocols, data or settings are refused.',
     )
     parser.add_argument('runs', nargs='+', metavar='[NAME=]metrics.json')

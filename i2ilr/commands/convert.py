@@ -1,4 +1,4 @@
-"""Convert a checkpoint of the published code: python tools/convert_reference_checkpoint.py A B"""
+"""Convert a checkpoint of the published code: i2ilr convert A B"""
 
 import argparse
 

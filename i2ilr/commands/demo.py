@@ -1,8 +1,8 @@
-"""A web page to translate pictures: python tools/demo.py CONFIG CKPT, then open the address."""
+"""A web page to translate pictures: i2ilr demo --model MODEL, then open the address."""
 
 import argparse
 
-from ..options import add_model_arguments
+from ..options import add_model_arguments, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
     )
-    return parser.parse_args(argv)
+    return parse_with_model(parser, argv)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -36,5 +36,5 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.translator import Translator
 
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
-    model = Translator(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
+    model = Translator(args.model, args.checkpoint, args.device, cfg_options=args.cfg_options)
     serve(create_app(model, args.examples, args.max_upload_mb), args.host, args.port)

@@ -1,9 +1,9 @@
-"""Export a model: python tools/export.py CONFIG CKPT OUT --format onnx"""
+"""Export a model: i2ilr export --model MODEL OUT --format onnx"""
 
 import argparse
 import os
 
-from ..options import add_model_arguments
+from ..options import add_model_arguments, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -19,14 +19,14 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--project', action='store_true', help='move results to their LR targets inside it'
     )
-    return parser.parse_args(argv)
+    return parse_with_model(parser, argv)
 
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.export import compare, export
     from i2ilr_mm.inference.translator import Translator
 
-    model = Translator(args.config, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
+    model = Translator(args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
     export(model, args.out, args.format, args.project)
     found = compare(model, args.out, args.project)
     print(

@@ -1,4 +1,4 @@
-"""Train the probes of TransferTruth on real heads: python tools/train_probes.py --out probes"""
+"""Train the probes of TransferTruth on real heads: i2ilr probes --out probes"""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Score a checkpoint: python tools/test.py configs/i2ilr_heads64.py work_dirs/x/iter_4000.pth"""
+"""Score a checkpoint: i2ilr test i2ilr_heads64 work_dirs/x/iter_4000.pth"""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument(
         'checkpoint',
-        help='checkpoint to score (its EMA weights), a file of tools/publish_model.py, the model '
+        help='checkpoint to score (its EMA weights), a published model, the one '
         'that ships (embedded:heads64), or a baseline: untrained, copy-source, upscale-target, '
         'project-source',
     )

@@ -1,4 +1,4 @@
-"""Train a model: python tools/train.py configs/i2ilr_heads64.py"""
+"""Train a model: i2ilr train i2ilr_heads64"""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Translate pictures: python tools/translate.py CONFIG CKPT --source X --target Y --out DIR
+"""Translate pictures: i2ilr translate --model MODEL --source X --target Y --out DIR
 
 Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is wrong; 3 some
 pictures could not be used, and the rest was translated.
@@ -7,7 +7,7 @@ pictures could not be used, and the rest was translated.
 import argparse
 import sys
 
-from ..options import add_model_arguments
+from ..options import add_model_arguments, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -59,7 +59,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
     )
-    return parser.parse_args(argv)
+    return parse_with_model(parser, argv)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.translator import Translator
 
     translator = Translator(
-        args.config, args.checkpoint, args.device, args.batch_size, args.cfg_options
+        args.model, args.checkpoint, args.device, args.batch_size, args.cfg_options
     )
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
     there, failed = translate_files(

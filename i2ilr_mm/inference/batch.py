@@ -1,4 +1,4 @@
-"""Translate files into a folder: what tools/translate.py does."""
+"""Translate files into a folder: what `i2ilr translate` does."""
 
 import glob
 import hashlib

@@ -33,7 +33,7 @@ def init_model(
 
     Args:
         config: A config file, or a loaded config.
-        checkpoint: A checkpoint of this project, a generator that tools/publish_model.py wrote
+        checkpoint: A checkpoint of this project, a published generator
             (only ``generator`` and ``generator_ema`` have its weights then), or 'embedded:heads64',
             the one that ships with the package; None leaves the weights as initialised.
         device: Where to put the model.
@@ -82,7 +82,9 @@ def load_weights(model: I2ILR, state: dict[str, Any], facts: dict[str, Any], pat
         return
     for name in ('img_size', 'lr_size', 'lr_method', 'exact_lr'):
         own = getattr(model if name == 'lr_method' else model.generator_ema, name)
-        trained = facts.get(name)  # older files have no exact_lr: their networks have no such layer
+        # Files of format 1 have these beside lr_method, and no exact_lr where there is no layer.
+        of_network = facts.get('network') or {}
+        trained = facts.get(name, of_network.get(name))
         if trained != own:
             raise ValueError(
                 f"'{path}' was trained with {name}={trained}, and this config has {own}: use the "
@@ -92,6 +94,7 @@ def load_weights(model: I2ILR, state: dict[str, Any], facts: dict[str, Any], pat
     check_state(network, state, path)
     network.load_state_dict(state)
     model.generator = model.generator_ema = network
+    model.facts = facts
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -106,10 +109,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     if not isinstance(state, dict):
         hint = ''
         if isinstance(checkpoint, dict) and 'Gen' in checkpoint:
-            hint = (
-                '; it looks like one of the published code: convert it with '
-                'tools/convert_reference_checkpoint.py'
-            )
+            hint = '; it looks like one of the published code: convert it with i2ilr convert'
         raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
     return state
 

@@ -1,23 +1,39 @@
 """Generators to hand on: one small file with the EMA weights alone, which runs no code when read.
 
-It holds the weights as plain convolutions run with them (spectral norm folded in) and, as its
-metadata, what the network was built from.
+It holds the weights as plain convolutions run with them (spectral norm folded in). Its metadata say
+what the network is built from, what it was trained by, and what is known of it.
 """
 
+import inspect
 import json
 import os
 from importlib.resources import files
 from typing import Any
 
-from torch import Tensor
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
 
+import i2ilr_mm
 from i2ilr.files import replacing
 
 from ..datasets.pictures import EMBEDDED
+from ..datasets.transforms import FITS
+from ..lr import DOWN_METHODS, check_choice
+from ..models.generator import I2ILRGenerator
 from ..models.i2ilr import I2ILR
 
 FORMAT = 'i2ilr_mm generator'
+VERSION = 2
+"""1 did not describe the network; such a file still works beside its config."""
+
 SUFFIX = '.safetensors'
+
+MAX_SIZE = 8192
+"""Largest picture side that a file is believed to ask for."""
+
+TRAINING_ONLY = ('init', 'with_cp', 'norm')
+"""Arguments of a generator that change nothing once it is deployed."""
 
 
 def release_path(checkpoint: str) -> str | None:
@@ -38,34 +54,75 @@ def release_path(checkpoint: str) -> str | None:
     return path
 
 
+def describe(model: I2ILR) -> dict[str, Any]:
+    """What a published file says of a model that :func:`init_model` built; plain data.
+
+    Returns:
+        network: Arguments of the generator, defaults included; None for one of another type than
+            I2ILRGenerator.
+        lr_method, fit: The LR operator, and how pictures come to the network's size.
+        config, recipe: Name of the config, and its model, optimisers and schedule.
+        steps, pictures: Updates of the average, and pictures per update times these.
+    """
+    cfg: Config = model.cfg
+    generator = dict(cfg.model.generator)
+    network = None
+    if generator.pop('type') in ('I2ILRGenerator', I2ILRGenerator):
+        defaults = {n: p.default for n, p in inspect.signature(I2ILRGenerator).parameters.items()}
+        network = {
+            n: generator.get(n, value) for n, value in defaults.items() if n not in TRAINING_ONLY
+        }
+    recipe = {k: cfg[k] for k in ('model', 'optim_wrapper', 'train_cfg') if k in cfg}
+    batch_size = cfg.get('train_dataloader', {}).get('batch_size')
+    facts = dict(
+        network=network,
+        lr_method=model.lr_method,
+        fit=cfg.get('fit'),
+        config=cfg.filename and os.path.basename(cfg.filename),
+        recipe=json.loads(json.dumps(dict(recipe, batch_size=batch_size), default=str)),
+        steps=model.ema_updates,
+        pictures=batch_size and model.ema_updates * batch_size,
+    )
+    return {**facts, **getattr(model, 'facts', {})}
+
+
 def publish(model: I2ILR, path: str, about: dict[str, Any]) -> None:
-    """Write a model's EMA generator, ready for use.
+    """Write a model's EMA generator, ready for use, and what it is (:func:`describe`).
 
     Args:
-        model: The trained model.
+        model: The trained model, from :func:`init_model`.
         path: A new .safetensors file.
-        about: More facts for the metadata; plain data.
+        about: More facts for the metadata, such as ``data``, ``licence`` and ``scores``; plain
+            data.
 
     Raises:
         FileExistsError: If there is such a file.
-        ValueError: If the name does not end in .safetensors.
+        ValueError: If the name does not end in .safetensors, or the generator is none of ours.
     """
+    write_release(model.generator_ema.deploy(), {**describe(model), **about}, path)
+
+
+def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
+    """Write a deployed generator; see :func:`publish`."""
     from safetensors.torch import save_file
 
     if not path.endswith(SUFFIX):
         raise ValueError(f"'{path}' must end in {SUFFIX}, the format that it is written in")
     if os.path.exists(path):
         raise FileExistsError(f"'{path}' exists; choose another name, or move it away")
-    state = model.generator_ema.deploy().state_dict()
-    built = {
-        name: getattr(model.generator_ema, name) for name in ('img_size', 'lr_size', 'exact_lr')
-    }
-    facts = dict(about, **built, lr_method=model.lr_method)
+    if not facts.get('network'):
+        raise ValueError(
+            'the generator is none of type I2ILRGenerator, which is all that a published file can '
+            'be read back as; hand on the checkpoint and its config'
+        )
+    written = dict(format_version=VERSION, i2ilr_mm=i2ilr_mm.__version__)
     with replacing(path) as partial:
         save_file(
-            {name: value.detach().cpu().contiguous() for name, value in state.items()},
+            {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()},
             partial,
-            metadata=dict(format=FORMAT, **{k: json.dumps(v) for k, v in facts.items()}),
+            metadata=dict(
+                format=FORMAT, **{k: json.dumps(v) for k, v in {**facts, **written}.items()}
+            ),
         )
         os.chmod(partial, 0o644)  # for others to read; safetensors leaves it to the owner alone
 
@@ -75,7 +132,7 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it was not written by :func:`publish`.
+        ValueError: If it was not written by :func:`publish`, or by a newer release of it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -89,5 +146,54 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except SafetensorError as error:
         raise ValueError(f"'{path}' cannot be read as safetensors: {error}") from error
     if facts.pop('format', None) != FORMAT:
-        raise ValueError(f"'{path}' holds no generator that tools/publish_model.py wrote")
-    return state, {name: json.loads(value) for name, value in facts.items()}
+        raise ValueError(
+            f"'{path}' holds no generator of this project: its metadata does not say so; write "
+            f'one from a checkpoint with `i2ilr publish`'
+        )
+    try:
+        facts = {name: json.loads(value) for name, value in facts.items()}
+    except ValueError as error:
+        raise ValueError(f"the metadata of '{path}' is damaged: {error}") from error
+    version = facts.pop('format_version', 1)
+    if not isinstance(version, int) or version > VERSION:
+        raise ValueError(
+            f"'{path}' was written by i2ilr_mm {facts.get('i2ilr_mm')}, in format {version}; this "
+            f'is {i2ilr_mm.__version__}, which reads up to {VERSION}: update i2ilr_mm'
+        )
+    return state, facts
+
+
+def load_generator(path: str) -> tuple[I2ILRGenerator, dict[str, Any]]:
+    """Build a published generator from what its file says.
+
+    Returns:
+        The deployed network in eval mode, on the CPU; and the facts, see :func:`describe`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not describe its network, or the description cannot be built or does
+            not fit the weights.
+    """
+    from .model import check_state
+
+    state, facts = read_release(path)
+    described = facts.get('network')
+    if not isinstance(described, dict):
+        raise ValueError(
+            f"'{path}' does not describe its network, as it was written by an earlier release; "
+            f'give the config it was trained with, too'
+        )
+    try:
+        check_choice('lr_method', facts['lr_method'], DOWN_METHODS)
+        check_choice('fit', facts.get('fit') or FITS[0], FITS)
+        # First without memory, so that a description cannot ask for more than the file holds.
+        if not 0 < described['img_size'] <= MAX_SIZE:
+            raise ValueError(f'img_size is {described["img_size"]}, at most {MAX_SIZE} is possible')
+        with torch.device('meta'):
+            sketch = I2ILRGenerator(**{**described, 'exact_lr': None, 'norm': 'none'})
+        check_state(sketch.deploy(), state, path)
+        network = I2ILRGenerator(**{**described, 'norm': 'none'}).deploy()
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"the network that '{path}' describes does not work: {error}") from error
+    network.load_state_dict(state)
+    return network.eval(), facts

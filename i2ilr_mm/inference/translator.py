@@ -27,7 +27,9 @@ from ..datasets.pictures import (
 )
 from ..datasets.transforms import FITS, fit_picture, shrink
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
+from .hub import find_pretrained, push_to_hub, save_pretrained
 from .model import init_model
+from .release import describe, load_generator, release_path
 
 Picture = str | os.PathLike | Image.Image | np.ndarray | Tensor
 """What a source or a target can be given as, see :meth:`Translator.source` and ``target``."""
@@ -103,22 +105,32 @@ class Translation:
 class Translator:
     """A model ready to translate pictures of any size and kind.
 
+    ::
+
+        Translator('embedded:heads64')  # a published generator describes itself
+        Translator('i2ilr_heads64', 'work_dirs/i2ilr_heads64/iter_8000.pth')
+
     Args:
-        config: A config file, or a loaded config.
-        checkpoint: A checkpoint, a published generator, or 'embedded:heads64'.
+        model: A published generator: a .safetensors file, a folder with one, or
+            'embedded:heads64'. With a checkpoint: its config, as a file, a name or loaded.
+        checkpoint: A checkpoint of a training, or a published generator; None if ``model`` is one.
         device: 'auto' takes a GPU where there is one; on it the network runs in bfloat16.
         batch_size: Pictures that go through the network at once.
         cfg_options: Options over the config's.
 
+    Attributes:
+        facts: What is known of the model, see :func:`i2ilr_mm.inference.release.describe`.
+
     Raises:
-        FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If the checkpoint does not fit the config, or the device cannot be used.
+        FileNotFoundError: If the model, config or checkpoint does not exist.
+        ValueError: If the checkpoint does not fit the config, the file does not describe a network
+            or the device cannot be used.
     """
 
     def __init__(
         self,
-        config: str | os.PathLike | Config,
-        checkpoint: str | os.PathLike,
+        model: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike | None = None,
         device: str | torch.device = 'auto',
         batch_size: int = 16,
         cfg_options: dict[str, Any] | None = None,
@@ -126,21 +138,77 @@ class Translator:
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; at least 1 is needed')
         self.device, self.batch_size = _usable(device), batch_size
-        model = init_model(config, checkpoint, cfg_options=cfg_options)
-        network = model.generator_ema
-        self.network = network.deploy().to(self.device)
+        if checkpoint is None:
+            network, self.facts = load_generator(_published(model, cfg_options))
+        else:
+            built = init_model(model, checkpoint, cfg_options=cfg_options)
+            network, self.facts = built.generator_ema.deploy(), describe(built)
+        self.network = network.to(self.device)
         self.img_size, self.lr_size = network.img_size, network.lr_size
-        self.lr_method = model.lr_method
-        self.fit = model.cfg.get('fit', FITS[0])
+        self.lr_method, self.fit = self.facts['lr_method'], self.facts['fit'] or FITS[0]
         weights = hashlib.sha256()
         for value in self.network.state_dict().values():
             weights.update(value.cpu().numpy().tobytes())
         self.about = dict(
-            checkpoint=os.path.basename(os.fspath(checkpoint)),
+            checkpoint=os.path.basename(os.fspath(model if checkpoint is None else checkpoint)),
             weights=weights.hexdigest()[:16],
             lr_method=self.lr_method,
             fit=self.fit,
         )
+
+    # To and from others
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike,
+        revision: str | None = None,
+        token: str | None = None,
+        **options: Any,
+    ) -> 'Translator':
+        """A model from a folder, a file or the Hugging Face Hub.
+
+        Args:
+            name: A folder that :meth:`save_pretrained` wrote, a .safetensors file,
+                'embedded:heads64', or a Hub id, 'user/name' (needs ``i2ilr_mm[hub]``).
+            revision: Branch, tag or commit on the Hub.
+            token: Access token of the Hub.
+            **options: ``device`` and ``batch_size``, as for the class.
+
+        Raises:
+            FileNotFoundError: If there is no such place, or no model in it.
+            ImportError: If a Hub id is given and the Hub's client is not installed.
+            OSError: If the Hub cannot be reached or has no such model.
+            ValueError: If the file is none of ours.
+        """
+        return cls(find_pretrained(os.fspath(name), revision, token), **options)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write weights that describe themselves and a model card into a new folder.
+
+        Raises:
+            FileExistsError: If the folder has anything in it.
+            ValueError: If the generator is of another type than I2ILRGenerator.
+        """
+        save_pretrained(self.network, self.facts, os.fspath(folder))
+
+    def push_to_hub(self, name: str, private: bool = False, token: str | None = None) -> str:
+        """Upload what :meth:`save_pretrained` writes; needs ``i2ilr_mm[hub]``.
+
+        Args:
+            name: A Hub id, 'user/name'; it is made if it does not exist.
+            private: Whether a new one is.
+            token: Access token; None takes the one that `hf auth login` left.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ImportError: If the Hub's client is not installed.
+            OSError: If the Hub cannot be reached, or refuses.
+            ValueError: If the name is no Hub id.
+        """
+        return push_to_hub(self.network, self.facts, name, private, token)
 
     # What goes in
 
@@ -224,7 +292,7 @@ class Translator:
 
         Args:
             sources: One picture, several, a folder or zip of them, or 'embedded:heads64'. Any one
-                that cannot be used ends the call (tools/translate.py passes over it).
+                that cannot be used ends the call (`i2ilr translate` passes over it).
             targets: The same, see :meth:`target`.
             pairs: 'zip' takes them in order, one alone serving for all; 'all' takes every source
                 with every target.
@@ -332,6 +400,24 @@ class Translator:
             image = self.network(source, lr)
         image = image.float().clamp(-1, 1)
         return (match(image, lr, self.lr_method) if project else to_uint8(image)).cpu()
+
+
+def _published(model: Any, cfg_options: Any) -> str:
+    """The file of a model that is given without a checkpoint.
+
+    Raises:
+        ValueError: If it is a config.
+    """
+    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+    if name is None or name.endswith('.py'):
+        raise ValueError(
+            f"'{name or 'the model'}' is a config; give a checkpoint beside it, or a published "
+            f"model alone, such as 'embedded:heads64'"
+        )
+    if cfg_options:
+        raise ValueError('cfg_options change a config, and a published model has none: drop them')
+    path = find_pretrained(name)
+    return release_path(path) or path
 
 
 def _name(picture: Any) -> str:

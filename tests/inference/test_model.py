@@ -38,7 +38,7 @@ def test_checkpoints_must_fit(config, tiny_options, tmp_path):
     with pytest.raises(ValueError, match='generator_ema.to_rgb.conv.bias'):
         init_model(config, tmp_path / 'b.pth', cfg_options=tiny_options)
     torch.save(dict(Gen={}), tmp_path / 'c.pth')
-    with pytest.raises(ValueError, match='convert_reference_checkpoint'):
+    with pytest.raises(ValueError, match='i2ilr convert'):
         init_model(config, tmp_path / 'c.pth')
     with pytest.raises(FileNotFoundError, match='none.pth'):
         init_model(config, tmp_path / 'none.pth')

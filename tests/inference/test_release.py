@@ -1,7 +1,9 @@
+import json
 import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from i2ilr_mm.inference import Translator, init_model
@@ -29,7 +31,20 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
     path = tmp_path / 'a.safetensors'
     publish(model, str(path), dict(steps=7))
     state, facts = read_release(str(path))
-    assert facts == dict(steps=7, img_size=32, lr_size=8, exact_lr='bilinear', lr_method='box')
+    assert facts['network'] == dict(
+        img_size=32,
+        lr_size=8,
+        base_channels=tiny_options['model.generator.base_channels'],
+        max_channels=tiny_options['model.generator.max_channels'],
+        lr_channels=3,
+        exact_lr='bilinear',
+        lr_method='box',
+        style=False,
+    )
+    assert (facts['steps'], facts['lr_method'], facts['fit']) == (7, 'box', 'stretch')
+    assert facts['recipe']['model']['source_loss']['type'] == 'ContrastiveSourceLoss'
+    assert facts['recipe']['batch_size'] == 4 and facts['config'] == 'i2ilr_heads64.py'
+    assert str(config.parent) not in str(facts)  # no folder of whoever wrote it
     assert not any('weight_orig' in name or 'weight_u' in name for name in state)
     weights = sum(p.numel() for p in model.generator_ema.parameters())
     assert sum(value.numel() for value in state.values()) == weights
@@ -58,7 +73,7 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
     with pytest.raises(ValueError, match='cannot be read as safetensors'):
         init_model(config, tmp_path / 'b.safetensors')
     save_file({'x': torch.zeros(1)}, tmp_path / 'c.safetensors')
-    with pytest.raises(ValueError, match=r'publish_model\.py'):
+    with pytest.raises(ValueError, match='holds no generator of this project'):
         init_model(config, tmp_path / 'c.safetensors')
     with pytest.raises(FileNotFoundError, match='check the path'):
         init_model(config, tmp_path / 'none.safetensors')
@@ -66,9 +81,75 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
         init_model(config, 'embedded:cats')
 
 
-def test_the_shipped_model_certifies_heads_in_no_time(root):
+def test_a_published_generator_needs_no_config(model, config, tiny_options, tmp_path):
+    path = tmp_path / 'a.safetensors'
+    publish(model, str(path), dict(licence='CC0-1.0'))
+    alone = Translator(path, device='cpu')
+    beside = Translator(config, path, device='cpu', cfg_options=tiny_options)
+    source, lr = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 3, 8, 8) * 2 - 1
+    assert torch.equal(alone.run(source, lr), beside.run(source, lr))
+    assert alone.facts == beside.facts and alone.facts['licence'] == 'CC0-1.0'
+    assert alone.about == beside.about
+    # and hands on all that it knows
+    alone.save_pretrained(tmp_path / 'again')
+    again = Translator(tmp_path / 'again', device='cpu')
+    assert again.facts == alone.facts and torch.equal(again.run(source, lr), alone.run(source, lr))
+    with pytest.raises(ValueError, match='cfg_options change a config'):
+        Translator(path, device='cpu', cfg_options=tiny_options)
+    with pytest.raises(ValueError, match=r"heads64\.py' is a config; give a checkpoint"):
+        Translator(config, device='cpu')
+    with pytest.raises(FileNotFoundError, match=r"there is no 'cats'; give a \.safetensors"):
+        Translator('cats', device='cpu')
+
+
+def rewritten(path, out, drop=(), **changes):
+    """A copy of a file with other metadata."""
+    with safe_open(path, 'pt') as file:
+        facts = {k: v for k, v in file.metadata().items() if k not in drop}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(state, out, metadata={**facts, **changes})
+    return out
+
+
+def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_path):
+    path, other = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
+    publish(model, str(path), {})
+
+    def refused(message, **metadata):
+        with pytest.raises(ValueError, match=message):
+            Translator(rewritten(path, other, **metadata), device='cpu')
+
+    refused('metadata does not say so', drop=('format',))
+    refused('in format 3; this is .* up to 2: update', format_version='3')
+    refused('in format later', format_version='"later"')
+    refused("metadata of '.*' is damaged", fit='{')
+    refused("fit is 'nope'", fit='"nope"')
+    refused("lr_method is 'nope'", lr_method='"nope"')
+    network = read_release(str(path))[1]['network']
+    for change, message in (
+        (dict(style=True), 'does not fit'),
+        (dict(img_size=48), 'img_size=48 with lr_size=8'),
+        (dict(img_size=2**40), 'at most 8192'),
+        (dict(img_size='32'), 'does not work'),
+        (dict(max_channels=10**6), 'does not fit'),  # and asks for no memory
+        (dict(base_channels=-4), 'does not work'),
+        (dict(exact_lr='x'), "exact_lr is 'x'"),
+        (dict(warp=True), "unexpected keyword argument 'warp'"),
+    ):
+        refused(message, network=json.dumps({**network, **change}))
+    # one of the first format works beside its config alone
+    old = dict(drop=('network', 'format_version', 'fit', 'recipe'))
+    old |= dict(img_size='32', lr_size='8', exact_lr='"bilinear"')
+    refused('earlier release; give the config', **old)
+    beside = init_model(config, rewritten(path, other, **old), cfg_options=tiny_options)
+    source, lr = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 8, 8)
+    assert torch.allclose(beside.predict(source, lr), model.predict(source, lr), atol=1e-6)
+
+
+def test_the_shipped_model_certifies_heads_in_no_time():
     """One level at worst over 40 pairs, and 0.3 s for one, from file to PNG, once it is loaded."""
-    translator = Translator(root / 'configs/i2ilr_heads64.py', 'embedded:heads64', device='cpu')
+    translator = Translator('embedded:heads64', device='cpu')
+    assert translator.facts['licence'] == 'CC0-1.0' and translator.facts['pictures'] >= 32000
     files = pictures_in('embedded:heads64')
     heads = [path for path, name in files if name.startswith('test/')][:40]
     results = translator.translate(heads, heads[7:] + heads[:7], project=True)

@@ -482,6 +482,39 @@ def test_publishing_and_comparing(trained, heads, tmp_path):
     assert refused.returncode == 1 and "['a', 'result']; give each" in refused.stdout
 
 
+def test_a_published_model_is_used_without_its_config(trained, heads, tmp_path):
+    """Weights, scores and licence in one file or folder; translate, export and the card."""
+    checkpoint = trained / 'iter_4.pth'
+    only_lr = 'test_evaluator=[{"type":"LRConsistency"}]'
+    python('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *options(heads, only_lr))
+    about = ['--data', 'some heads', '--licence', 'CC0-1.0', '--scores', tmp_path / 'metrics.json']
+    folder = tmp_path / 'mine'
+    command = ['publish_model.py', CONFIG, checkpoint, folder, *about, *options(heads)]
+    assert 'mine/README.md' in python(*command).stdout
+    assert '| lr_mae |' in (folder / 'README.md').read_text()
+    again = python(*command, check=False)
+    assert again.returncode == 1 and 'not empty; give a new folder' in again.stdout
+    pair = ['--source', heads / 'val/male', '--target', heads / 'val/male', '--device', 'cpu']
+    made = []
+    for i, model in enumerate((['--model', folder], [CONFIG, checkpoint, *options(heads)])):
+        python('translate.py', *model, *pair, '--out', tmp_path / str(i))
+        made.append([p.read_bytes() for p in sorted((tmp_path / str(i)).glob('*.png'))])
+    pixels = [[Image.open(io.BytesIO(p)).tobytes() for p in files] for files in made]
+    assert len(pixels[0]) == 3 and pixels[0] == pixels[1]
+    python('export.py', '--model', folder, tmp_path / 'a.pt2', '--format', 'torch-export')
+    # nothing of a config goes with it, and one of both is needed
+    for wrong, message in (
+        ((CONFIG, checkpoint, '--model', folder), 'describes itself'),
+        (('--model', folder, *options(heads)), 'describes itself'),
+        ((CONFIG,), 'a model is needed'),
+        ((), 'a model is needed'),
+    ):
+        refused = python('translate.py', *wrong, *pair, '--out', tmp_path / 'x', check=False)
+        assert refused.returncode == 2 and message in refused.stdout
+    away = python('translate.py', '--model', 'cats', *pair, '--out', tmp_path / 'x', check=False)
+    assert away.returncode == 1 and "there is no 'cats'; give a .safetensors" in away.stdout
+
+
 def test_translate(trained, heads, tmp_path):
     (tmp_path / 'in').mkdir()
     for i, path in enumerate(sorted((heads / 'val/male').glob('*.jpg'))[:2]):

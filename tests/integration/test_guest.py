@@ -113,7 +113,7 @@ def test_the_wheel_works_without_a_clone(site, heads, tmp_path):
     for name in ('val/female', 'val/male'):
         shutil.copytree(heads / name, tmp_path / 'pictures', dirs_exist_ok=True)
     target = next((tmp_path / 'pictures').iterdir())
-    translate = ['i2ilr', 'translate', 'i2ilr_heads64', 'embedded:heads64']
+    translate = ['i2ilr', 'translate', '--model', 'embedded:heads64']
     call(
         *[*python, *translate, '--source', 'pictures', '--target', target, '--out', 'out'],
         cwd=tmp_path,
@@ -125,6 +125,25 @@ def test_the_wheel_works_without_a_clone(site, heads, tmp_path):
     )
     call(*python, 'i2ilr_mm', 'train', 'child.py', cwd=tmp_path, **env)
     assert (tmp_path / 'work_dirs/child/iter_2.pth').exists()
+
+
+@pytest.mark.slow
+def test_mim_train(site, heads, tmp_path):
+    """mim finds config and script in the installed package; options go through to the script."""
+    options = [f'data_root={heads}', 'img_size=32', 'train_cfg.max_iters=2']
+    options += [f'model.{n}.base_channels=4' for n in ('generator', 'discriminator')]
+    options += [f'model.{n}.max_channels=8' for n in ('generator', 'discriminator')]
+    options += ['train_cfg.val_interval=2', 'val_evaluator=[{"type":"LRConsistency"}]']
+    options += ['default_hooks.checkpoint.save_best=lr_mae']
+    command = ['train', 'i2ilr_mm', 'i2ilr_heads64.py', '--work-dir', tmp_path / 'run']
+    result = call(
+        *[sys.executable, '-m', 'mim', *command, '--cfg-options', *options],
+        cwd=tmp_path,
+        PYTHONPATH=str(site),
+    )
+    assert f'{site}/i2ilr_mm/.mim/configs/i2ilr_heads64.py' in result.stdout
+    assert 'Training finished successfully' in result.stdout
+    assert (tmp_path / 'run/iter_2.pth').exists()
 
 
 def test_the_wheel_holds_what_belongs_in_it(site):

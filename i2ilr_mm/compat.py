@@ -24,7 +24,6 @@ from .placeholders import standing_in
 # (the same as in requirements/constraints.txt).
 REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
     (('torch',), '>=2.6', 'torch==2.14.1'),
-    (('torchvision',), '>=0.21', 'torchvision==0.29.1'),
     (('numpy',), '>=1.23', 'numpy==2.4.6'),
     (('pillow',), '>=9.4', 'pillow==13.0.0'),
     (('mmengine', 'onedl-mmengine'), '>=0.10.4,<0.11', '--no-deps mmengine==0.10.7'),
@@ -49,7 +48,9 @@ REQUIREMENTS: list[tuple[tuple[str, ...], str, str]] = [
 ]
 
 # Modules that MMagic imports for models that are not used here -> what must be installed for the
-# real one to be used. Without it a placeholder takes its place (placeholders.py).
+# real one to be used. Without it a placeholder takes its place (placeholders.py). torchvision is
+# one of them because each release asks for one release of torch: required, it would change an
+# installed torch.
 FOR_OTHER_MODELS: dict[str, list[tuple[str, str]]] = {
     'albumentations': [('albumentations', '>=1.3,<2')],
     'diffusers': [('diffusers', '>=0.25,<0.29'), ('huggingface-hub', '>=0.20,<0.26')],
@@ -58,6 +59,7 @@ FOR_OTHER_MODELS: dict[str, list[tuple[str, str]]] = {
     'lpips': [('lpips', '>=0.1.4')],
     'pandas': [('pandas', '>=1.5')],
     'resize_right': [('resize-right', '>=0.0.2')],
+    'torchvision': [('torchvision', '>=0.21')],
     'transformers': [('transformers', '>=4.36,<4.42'), ('huggingface-hub', '>=0.20,<0.26')],
 }
 
@@ -194,9 +196,9 @@ def missing_for_other_models() -> dict[str, str]:
             found = _installed((name,))
             if found is None or not _accepts(accepted, found[1]):
                 there = 'it is not installed' if found is None else f'{found[1]} is installed'
+                accepted = fitting_torchvision() if name == 'torchvision' else accepted
                 missing[module] = (
-                    f"needs {name}{accepted}, and {there}: pip install '{name}{accepted}'. "
-                    f'MMagic uses it; i2ilr_mm does not'
+                    f"needs {name}{accepted}, and {there}: pip install '{name}{accepted}'"
                 )
                 break
     ada = 'mmagic.models.editors.stylegan2.ada'  # not in the copy of the wheel
@@ -204,6 +206,15 @@ def missing_for_other_models() -> dict[str, str]:
     if found_mmagic and not Path(str(found_mmagic.origin), '..', *ada.split('.')[1:]).exists():
         missing[ada] = 'needs the whole MMagic: pip install --no-deps mmagic==1.2.0'
     return missing
+
+
+def fitting_torchvision() -> str:
+    """The releases of torchvision for the installed torch: 0.21 is 2.6's, 0.22 is 2.7's, ..."""
+    found = _installed(('torch',))
+    numbers = found[1].split('.')[:2] if found else []
+    if numbers[:1] != ['2'] or not numbers[1].isdigit():
+        return '>=0.21'
+    return f'==0.{int(numbers[1]) + 15}.*'
 
 
 def import_mmagic_quietly() -> None:

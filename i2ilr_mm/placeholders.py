@@ -21,12 +21,18 @@ from typing import Any
 class _Unavailable(ABCMeta):
     """The class of classes that can be named, inherited from and used as a decorator only."""
 
+    importing = False
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], FunctionType) and not kwargs:
             return args[0]  # as a decorator, on a method of a class that cannot be built
+        if _Unavailable.importing:
+            return cls  # a constant of a module; whoever uses it gets the error
         raise ImportError(cls._sentence)
 
     def __getattr__(cls, name: str) -> Any:
+        if _Unavailable.importing and not name.startswith('_'):  # a class of a module of a package
+            return _Unavailable(name, (), dict(_sentence=cls._sentence, __module__=cls.__module__))
         # Not an ImportError: dataclasses and inspect probe names, and expect this one.
         raise AttributeError(name if name == '_sentence' else cls._sentence)
 
@@ -102,9 +108,11 @@ def standing_in(needs: Mapping[str, str], deferred: Sequence[str] = ()) -> Itera
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _owner(name, needs)}
     finder = _Finder(needs, deferred)
     sys.meta_path.insert(0, finder)
+    outer, _Unavailable.importing = _Unavailable.importing, True
     try:
         yield
     finally:
+        _Unavailable.importing = outer
         sys.meta_path.remove(finder)
         for name in [n for n in sys.modules if n in deferred or _owner(n, needs)]:
             del sys.modules[name]

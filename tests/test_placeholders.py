@@ -30,6 +30,20 @@ def test_what_is_named_inherited_and_decorated_imports_and_says_so_when_built():
         Mixin.from_pretrained('x')
 
 
+def test_a_constant_made_at_import_says_so_when_it_is_used():
+    with standing_in(NEEDS):
+        import nosuch
+        from nosuch.transforms import Normalize
+
+        normalize = Normalize(mean=[0.5])  # as MMagic's disco_diffusion does with torchvision's
+
+        class Block(nosuch.models.inception.InceptionA): ...
+
+    for used in (lambda: normalize(1), lambda: Normalize(mean=[0.5]), Block):
+        with pytest.raises(ImportError, match='needs nosuch: pip install nosuch'):
+            used()
+
+
 def test_it_steps_out_and_puts_back_what_was_there():
     import json
 

@@ -2,6 +2,7 @@
 
 import json
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -9,9 +10,8 @@ import torch.nn.functional as F
 from mmagic.evaluation.functional.fid_inception import fid_inception_v3
 from mmagic.registry import MODELS
 from torch import Tensor, nn
-from torchvision.models import inception_v3
-from torchvision.transforms.v2.functional import resize
 
+from ..compat import fitting_torchvision
 from ..loading import load_weights_only
 from ..lr import check_choice
 from ..models.efficientnet import LITE0, LITE2, FoldedLite, LiteNetwork
@@ -48,6 +48,19 @@ class FeatureNetwork(nn.Module):
 @lru_cache(maxsize=4)
 def _built(config: str) -> FeatureNetwork:
     return MODELS.build(json.loads(config))
+
+
+def check_torchvision(name: str) -> None:
+    """Networks that MMagic, lpips and StarGAN v2 take from torchvision need it.
+
+    Raises:
+        ImportError: If it is missing; names the release that fits the installed torch.
+    """
+    if find_spec('torchvision') is None:
+        raise ImportError(
+            f"{name} needs torchvision: pip install 'torchvision{fitting_torchvision()}', or leave "
+            f'this network out of the scores'
+        )
 
 
 def build_features(config: dict[str, Any]) -> FeatureNetwork:
@@ -100,6 +113,7 @@ class InceptionTF(FeatureNetwork):
 
     Raises:
         FileNotFoundError: If the weight file is missing; says what to put where.
+        ImportError: If torchvision is missing.
         ValueError: If it is another one.
     """
 
@@ -115,6 +129,7 @@ class InceptionTF(FeatureNetwork):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
+        check_torchvision(self.name)
         self.weights = self.file.find(weights)
         self.network = fid_inception_v3(load_ckpt=False)
         _load(self.network, self.weights, self.file)
@@ -138,6 +153,7 @@ class InceptionTorchvision(FeatureNetwork):
 
     Raises:
         FileNotFoundError: If the weight file is missing; says what to put where.
+        ImportError: If torchvision is missing.
         ValueError: If it is another one.
     """
 
@@ -154,6 +170,9 @@ class InceptionTorchvision(FeatureNetwork):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
+        check_torchvision(self.name)
+        from torchvision.models import inception_v3
+
         self.weights = self.file.find(weights)
         self.network = inception_v3(transform_input=False, init_weights=False)
         _load(self.network, self.weights, self.file)
@@ -163,6 +182,8 @@ class InceptionTorchvision(FeatureNetwork):
         self.freeze()
 
     def forward(self, images: Tensor) -> Tensor:
+        from torchvision.transforms.v2.functional import resize
+
         images = resize(images, [299, 299], antialias=True)
         return self.network((images.float() / 255 - self.mean) / self.deviation)
 
@@ -233,7 +254,7 @@ class LPIPS(FeatureNetwork):
 
     Raises:
         FileNotFoundError: If the weight file is missing; says what to put where.
-        ImportError: If the package lpips is missing.
+        ImportError: If lpips or torchvision is missing.
         ValueError: If the file is another one, or the backbone is unknown.
 
     Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, eq. 1.
@@ -256,6 +277,7 @@ class LPIPS(FeatureNetwork):
     def __init__(self, net: str = 'alex', weights: str | None = None) -> None:
         super().__init__()
         check_choice('net', net, tuple(self.backbones))
+        check_torchvision('LPIPS')
         try:
             import lpips
         except ImportError:

@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
 from .translator import Picture, Translator
 
@@ -58,14 +58,15 @@ class I2ILRInferencer:
         if out and os.path.exists(out):
             raise FileExistsError(f"result_out_dir: '{out}' exists; give a new name")
         results = self.translator.translate(img, target, **dials)
-        images = [pil_to_tensor(result.image) for result in results]
+        images = [torch.from_numpy(np.array(result.image)) for result in results]
         for i, result in enumerate(results):
             if out:
                 result.save(os.path.join(out, f'{i:05d}.png') if len(results) > 1 else out)
         found = [
-            dict(infer_results=image.permute(1, 2, 0).numpy(), **result.report())
+            dict(infer_results=image.numpy(), **result.report())
             for image, result in zip(images, results)
         ]
-        return found[0] if len(found) == 1 else found, torch.stack(images).float() / 255
+        pictures = torch.stack(images).permute(0, 3, 1, 2).float() / 255
+        return found[0] if len(found) == 1 else found, pictures
 
     __call__ = infer

@@ -1,6 +1,7 @@
 """As a guest: MMagic's own tools on our configs, our parts in its models, a lone wheel."""
 
 import inspect
+import json
 import shutil
 import sys
 import zipfile
@@ -92,7 +93,7 @@ def site(tmp_path_factory) -> Path:
     call(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', wheels, ROOT)
     with zipfile.ZipFile(next(wheels.glob('*.whl'))) as wheel:
         wheel.extractall(folder)
-    absent = ('mm', 'i2ilr', '__editable__', '_i2ilr', 'lpips', 'diffusers', 'transformers')
+    absent = ('mm', 'i2ilr', '__editable__', '_i2ilr', 'lpips', 'torchvision', 'diffusers')
     for path in Path(torch.__file__).parents[1].iterdir():
         if not path.name.startswith(absent) and not (folder / path.name).exists():
             (folder / path.name).symlink_to(path)
@@ -125,6 +126,40 @@ def test_the_wheel_works_without_a_clone(site, heads, tmp_path):
     )
     call(*python, 'i2ilr_mm', 'train', 'child.py', cwd=tmp_path, **env)
     assert (tmp_path / 'work_dirs/child/iter_2.pth').exists()
+
+
+def test_scores_that_need_torchvision_say_so(site, tmp_path):
+    code = """
+import i2ilr_mm
+from mmagic.registry import MODELS
+for name in ('InceptionTF', 'InceptionTorchvision', 'LPIPS'):
+    try:
+        MODELS.build(dict(type=name))
+    except ImportError as error:
+        print(error)
+"""
+    found = call(sys.executable, '-S', '-c', code, cwd=tmp_path, PYTHONPATH=str(site)).stdout
+    fitting = int(torch.__version__.split('.')[1]) + 15
+    assert found.count(f" needs torchvision: pip install 'torchvision==0.{fitting}.*'") == 3
+
+
+@pytest.mark.slow
+def test_an_installed_torch_is_left_alone(site, tmp_path):
+    """pip would install the wheel beside an old torch, and take no other."""
+    call(sys.executable, '-m', 'venv', tmp_path)
+    (packages,) = tmp_path.glob('lib/python*/site-packages')
+    stub = packages / 'torch-2.6.0.dist-info'  # what pip reads of an installed package
+    stub.mkdir()
+    (stub / 'METADATA').write_text('Metadata-Version: 2.1\nName: torch\nVersion: 2.6.0\n')
+    (stub / 'RECORD').write_text('')
+    wheel = next((site / 'wheels').glob('*.whl'))
+    extras = '[demo,export,hub]'
+    install = [tmp_path / 'bin/pip', 'install', '-q', '--dry-run', '--report', tmp_path / 'r.json']
+    call(*install, f'{wheel}{extras}')
+    report = json.loads((tmp_path / 'r.json').read_text())
+    names = {found['metadata']['name'].lower() for found in report['install']}
+    assert {'i2ilr_mm', 'flask', 'onnxruntime', 'scipy'} <= names
+    assert not {'torch', 'torchvision', 'mmcv', 'mmcv-lite'} & names
 
 
 @pytest.mark.slow

@@ -6,6 +6,11 @@ __version__ = '0.1.0'
 __all__ = ['__version__', 'register']
 
 
+if sys.version_info < (3, 10):  # noqa: UP036
+    found = sys.version.split()[0]
+    raise ImportError(f'i2ilr_mm needs Python 3.10 or newer, and this is {found}: use a newer one')
+
+
 def register() -> None:
     """Put our parts into MMagic's registries; importing the package does."""
     if f'{__name__}.models' in sys.modules:

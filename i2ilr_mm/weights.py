@@ -4,6 +4,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 
+import torch
+
 CACHE_DIR = '~/.cache/i2ilr_mm'
 
 
@@ -31,7 +33,8 @@ class WeightFile:
         """Path of the file, once its content is known to be right.
 
         Args:
-            given: The user's path, or None for the usual place.
+            given: The user's path, or None for the usual place: :data:`CACHE_DIR`, or else where
+                torch.hub, and so torchvision and torch-fidelity, keep what they have fetched.
 
         Raises:
             FileNotFoundError: If it is not there; says what to put where.
@@ -39,7 +42,10 @@ class WeightFile:
         """
         file_name = self.url.rsplit('/', 1)[1]
         usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
+        of_torch = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
         path = os.path.expanduser(given) if given else usual
+        if not given and not os.path.isfile(usual) and os.path.isfile(of_torch):
+            path = of_torch
         about = f'{self.name}, {self.url}, SHA-256 {self.sha256}'
         if len(self.sha256) < 64:
             about += '... (its first digits)'

@@ -19,6 +19,19 @@ def test_finds_the_right_file(monkeypatch, tmp_path):
     assert sha256(file.find()) == HASH
 
 
+def test_what_torch_has_fetched_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    file = WeightFile('weights of x', 'https://example.org/a/x.pth', HASH[:8])
+    fetched = tmp_path / 'torch/hub/checkpoints/x.pth'
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(CONTENT)
+    assert file.find() == str(fetched)
+    fetched.write_bytes(b'other')
+    with pytest.raises(ValueError, match='is another file'):
+        file.find()
+
+
 def test_one_message_says_what_to_put_where(monkeypatch, tmp_path):
     monkeypatch.setenv('HOME', str(tmp_path))
     file = WeightFile('weights of x', 'https://example.org/a/x.pth', '0cc3c7bd')

@@ -4,41 +4,38 @@ A picture is named by one string: a file's path, or ``archive.zip::member`` for 
 names can be printed, stored and given to worker processes, which open archives themselves.
 """
 
-import io
 import lzma
 import os
-import struct
 import zipfile
 import zlib
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.resources import files
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from .decode import UNDECODABLE, PictureError, decode, open_picture, size_of, what_it_is
 
 EXTENSIONS = (
     *('.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg'),
     *('.png', '.tif', '.tiff', '.webp'),
 )
-Image.init()
-FORMATS: list[str] = [
-    f for f in ('AVIF', 'BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP') if f in Image.OPEN
-]
-"""What is decoded; Pillow knows more, some of which runs other programs."""
+MOST_BYTES = 1_000_000_000
+"""Larger files are no pictures, or not to be read whole."""
+
 EMBEDDED = 'embedded:'
 """Prefix of the picture sets that ship with the package, as in 'embedded:heads64'."""
 
 
-class PictureError(ValueError):
-    """A picture that cannot be used; the message names it and says why."""
-
-
-def resolve_root(root: str) -> str:
+def resolve_root(root: str, what: str = '') -> str:
     """Turn a data root into a folder or zip that exists.
 
     Args:
         root: A folder, a zip file, or 'embedded:heads64'.
+        what: What messages call it, such as the option that it was given by.
 
     Raises:
         FileNotFoundError: If there is no such folder or zip.
@@ -52,34 +49,56 @@ def resolve_root(root: str) -> str:
     path = os.path.expanduser(root)
     if os.path.isdir(path) or zipfile.is_zipfile(path):
         return path
-    kind = 'is no zip file' if os.path.isfile(path) else 'does not exist'
-    raise FileNotFoundError(
-        f"data_root '{root}' {kind}; give a folder of pictures or a zip of one, for example "
-        f'--cfg-options data_root=path/to/pictures'
-    )
+    kind = 'does not exist'
+    if os.path.isfile(path):
+        with open(path, 'rb') as file:
+            kind = what_it_is(file.read(1024), 'is no zip file')
+    about = f"{what} '{root}'".lstrip()
+    raise FileNotFoundError(f'{about} {kind}; give a folder of pictures, or a zip of one')
 
 
 def list_pictures(root: str) -> list[str]:
     """All pictures below a resolved root, as sorted paths relative to it, with '/'.
 
-    Hidden files and folders are passed over.
+    Hidden files and folders are passed over, and what is no file (a pipe, a device).
     """
-    if os.path.isdir(root):
-        found = [
-            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, '/')
-            for folder, _, names in os.walk(root, followlinks=True)
-            for name in names
-        ]
-    else:
-        with zipfile.ZipFile(root) as archive:
-            found = [info.filename for info in archive.infolist() if not info.is_dir()]
-    return sorted(
+    return sorted(name for name in _names(root) if name.lower().endswith(EXTENSIONS))
+
+
+def left_out(root: str) -> Counter[str]:
+    """How many files below a resolved root are no pictures by their names: suffix -> number."""
+    return Counter(
+        os.path.splitext(name)[1].lower() or 'no suffix'
+        for name in _names(root)
+        if not name.lower().endswith(EXTENSIONS)
+    )
+
+
+def _names(root: str) -> list[str]:
+    """Files below a folder or in a zip, without hidden ones."""
+    found = _files_below(root) if os.path.isdir(root) else list(_members(root, os.getpid()))
+    return [
         name
         for name in found
-        if name.lower().endswith(EXTENSIONS)
         # '' is what an absolute name begins with; in a zip that would lead out of any folder.
-        and not any(part.startswith(('.', '__MACOSX')) or not part for part in name.split('/'))
-    )
+        if not any(part.startswith(('.', '__MACOSX')) or not part for part in name.split('/'))
+    ]
+
+
+def _files_below(root: str) -> list[str]:
+    found, seen = [], set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a folder that was there already, or to one around it
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in names:
+            path = os.path.join(folder, name)
+            # What is missing behind a link is listed, and named when it is read.
+            if os.path.isfile(path) or not os.path.exists(path):
+                found.append(os.path.relpath(path, root).replace(os.sep, '/'))
+    return found
 
 
 def picture_path(root: str, name: str) -> str:
@@ -93,16 +112,46 @@ def _archive(path: str, process: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+@lru_cache(maxsize=8)
+def _members(path: str, process: int) -> dict[str, zipfile.ZipInfo]:
+    """Files of a zip by their names with '/'; of a name that is there twice the last one."""
+    infos = _archive(path, process).infolist()
+    return {_member_name(info): info for info in infos if not info.is_dir()}
+
+
+def _member_name(info: zipfile.ZipInfo) -> str:
+    """The name as it was meant: some programs write backslashes, or UTF-8 without saying so."""
+    name = info.filename
+    if not info.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            name = name.encode('cp437').decode('utf-8')
+    return name.replace('\\', '/')
+
+
 # Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
 UNREADABLE = (
     *(OSError, EOFError, KeyError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
-# What Pillow's decoders raise for damaged pictures.
-UNDECODABLE = (
-    *(OSError, EOFError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError),
-    *(ArithmeticError, struct.error, zlib.error, Image.DecompressionBombError),
-)
+
+
+@contextmanager
+def open_file(path: str) -> Iterator[tuple[IO[bytes], int]]:
+    """A file, or a zip's member, to read from; and its size in bytes.
+
+    Raises:
+        OSError: And others of :data:`UNREADABLE`, if it is missing, damaged or no file.
+    """
+    archive, separator, member = path.partition('::')
+    if separator:
+        info = _members(archive, os.getpid())[member]
+        with _archive(archive, os.getpid()).open(info) as file:
+            yield file, info.file_size
+    elif os.path.exists(path) and not os.path.isfile(path):
+        raise OSError('it is no file')  # opening a pipe would wait for ever
+    else:
+        with open(path, 'rb') as file:
+            yield file, os.path.getsize(path)
 
 
 def read_bytes(path: str) -> bytes:
@@ -111,13 +160,14 @@ def read_bytes(path: str) -> bytes:
     Raises:
         PictureError: If it is missing, empty or damaged in the archive.
     """
-    archive, separator, member = path.partition('::')
     try:
-        if separator:
-            data = _archive(archive, os.getpid()).read(member)
-        else:
-            with open(path, 'rb') as file:
-                data = file.read()
+        with open_file(path) as (file, size):
+            if size > MOST_BYTES:
+                raise PictureError(
+                    f"'{path}' has {size / 1e6:,.0f} MB; no picture of more than "
+                    f'{MOST_BYTES / 1e6:,.0f} MB is read'
+                )
+            data = file.read()
     except UNREADABLE as error:
         raise PictureError(f"'{path}' cannot be read: {error}") from error
     if not data:
@@ -125,13 +175,12 @@ def read_bytes(path: str) -> bytes:
     return data
 
 
-def read_picture(path: str) -> np.ndarray:
-    """Decode a picture to RGB, whatever it is stored as.
-
-    Of an animation the first frame is read; for the rest see :func:`to_rgb`.
+def read_picture(path: str, least: int | None = None) -> np.ndarray:
+    """Read a picture as RGB, see :func:`~i2ilr_mm.datasets.decode.decode`.
 
     Args:
         path: A file, or 'archive.zip::member'.
+        least: A shorter side of this many pixels will do, see there.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -139,68 +188,7 @@ def read_picture(path: str) -> np.ndarray:
     Raises:
         PictureError: If the file is missing, empty, truncated or no picture.
     """
-    try:
-        with Image.open(io.BytesIO(read_bytes(path)), formats=FORMATS) as image:
-            return np.array(to_rgb(image))
-    except UnidentifiedImageError as error:
-        raise PictureError(f"'{path}' is no picture that Pillow can read") from error
-    except PictureError:
-        raise
-    except UNDECODABLE as error:
-        raise PictureError(f"'{path}' cannot be decoded: {error}") from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An upright 8-bit sRGB picture of any picture.
-
-    Greyscale, palette, CMYK and 16-bit pictures are converted, a colour profile other than sRGB is
-    applied, transparency is laid over white, and the EXIF orientation is applied.
-
-    Raises:
-        OSError: If the pixels cannot be decoded.
-        ValueError: If they are neither 8-bit nor 16-bit integers.
-    """
-    upright = ImageOps.exif_transpose(image)
-    upright.format = image.format  # which the transposition forgets
-    return _to_rgb(_in_srgb(upright))
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """The same colours in sRGB; a profile that is damaged or of another kind is passed over."""
-    profile = image.info.get('icc_profile')
-    image.load()  # what is wrong with the pixels is not taken for the profile's fault
-    if not profile or image.mode in ('F', 'I'):
-        return image
-    try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if ImageCms.getProfileDescription(own).startswith('sRGB'):
-            return image
-        if image.mode in ('P', 'PA', 'LA') or 'transparency' in image.info:
-            image = image.convert('RGBA')
-        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
-        srgb = ImageCms.createProfile('sRGB')
-        return ImageCms.profileToProfile(image, own, srgb, outputMode=mode) or image
-    except (ImageCms.PyCMSError, OSError):
-        return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith('I') or image.mode == 'F':
-        return _from_deep(image).convert('RGB')
-    if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
-        image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, 'white')
-        return Image.alpha_composite(white, image).convert('RGB')
-    return image.convert('RGB')
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """16-bit greyscale to 8 bits; Pillow's own conversion would clip instead of scale."""
-    values = np.asarray(image, dtype=np.float64)
-    sixteen_bit = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
-    if not sixteen_bit or values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"its pixels ('{image.mode}') are neither 8-bit nor 16-bit integers")
-    return Image.fromarray((values / 257).round().astype(np.uint8))
+    return decode(read_bytes(path), path, least)
 
 
 def picture_size(path: str) -> tuple[int, int]:
@@ -210,13 +198,8 @@ def picture_size(path: str) -> tuple[int, int]:
         PictureError: If the file is missing, empty or no picture.
     """
     try:
-        archive, separator, member = path.partition('::')
         # A member's header is read without unpacking the rest of it.
-        opened = _archive(archive, os.getpid()).open(member) if separator else nullcontext(path)
-        with opened as file, Image.open(file, formats=FORMATS) as image:
+        with open_file(path) as (file, _), open_picture(file) as image:
             return image.size
-    except UnidentifiedImageError as error:
-        read_bytes(path)  # an empty file says so
-        raise PictureError(f"'{path}' is no picture that Pillow can read") from error
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise PictureError(f"'{path}' cannot be read: {error}") from error
+    except (*UNREADABLE, *UNDECODABLE):
+        return size_of(read_bytes(path), path)  # says what is wrong, or reads it all the same

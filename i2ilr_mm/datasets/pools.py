@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import zlib
 from functools import cached_property
 from itertools import chain
-from logging import WARNING
+from logging import INFO, WARNING
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,12 @@ from torch import Tensor
 from i2ilr.files import write_json
 
 from ..lr import check_choice
+from .decode import LARGE, OTHER_PICTURES, PictureError
 from .draws import Draw, seeded
 from .pictures import (
-    PictureError,
+    EMBEDDED,
+    EXTENSIONS,
+    left_out,
     list_pictures,
     picture_path,
     picture_size,
@@ -37,20 +41,53 @@ HELD_OUT = 10
 """Of a root without split folders, every tenth picture (by a hash of its name) is held out."""
 
 
+def split_of(folder: str) -> tuple[str, str] | None:
+    """The split that a top folder stands for, and the class that its name adds.
+
+    'train', 'Training' and 'valid' are splits; 'trainA' is the class A of one, as CycleGAN's sets
+    have it. None is a folder of another name.
+
+    Raises:
+        PictureError: If it looks like a split, but may be another thing, such as 'train_images'.
+    """
+    match = re.fullmatch(r'(training|train|validation|valid|val|testing|test)(.*)', folder, re.I)
+    if not match:
+        return None
+    split = {'t': 'train', 'v': 'val'}[folder[0].lower()]
+    if match[1].lower().startswith('test'):
+        split = 'test'
+    rest = match[2]
+    if rest == '' or re.fullmatch(r'[ _-]?[A-Z]', rest):
+        return split, rest.strip(' _-')
+    if rest[0].isalpha() and rest[0].islower():  # 'trains', 'testudo'
+        return None
+    raise PictureError(
+        f"the folder '{folder}' looks like a split under another name, and pictures that are held "
+        f"out must not be trained on: call it '{split}' (or '{split}A' for a class A), or put all "
+        f'pictures into folders whose names do not begin with train, val or test'
+    )
+
+
 def split_names(names: list[str], split: str) -> dict[str, str]:
     """Choose the pictures of a split; keys are names in the root, values names in the split.
 
-    With split folders (train, val, test) the split is that folder; val and test stand in for each
-    other. Without any, the split is made by name: about one picture in ten is held out for val and
-    test, always the same ones. One folder around everything, as zips often have it, is looked into.
+    With split folders (train, val, test, see :func:`split_of`) the split is that folder; val and
+    test stand in for each other. Without any, the split is made by name: about one picture in ten
+    is held out for val and test, always the same ones. One folder around everything, as zips often
+    have it, is looked into.
 
     Raises:
-        PictureError: If there are split folders, but deeper down.
+        PictureError: If there are split folders, but deeper down; or folders that look like splits
+            under other names.
     """
-    tops = {name.split('/')[0] for name in names}
-    around = f'{tops.pop()}/' if len(tops) == 1 and not tops & {*SPLITS, *names} else ''
+    tops = {name.split('/')[0] for name in names if '/' in name}
+    loose = [name for name in names if '/' not in name]
+    around = f'{tops.pop()}/' if len(tops) == 1 and not loose and not split_of(*tops) else ''
     inner = {name: name.removeprefix(around) for name in names}
-    if not any(name.split('/')[0] in SPLITS for name in inner.values()):
+    tops = {within.split('/')[0] for within in inner.values() if '/' in within}
+    found = {top: split_of(top) for top in sorted(tops)}
+    folders = {top: place for top, place in found.items() if place}
+    if not folders:
         deep = [n for n in names if set(n.split('/')[:-1]) & set(SPLITS)]
         if deep:
             raise PictureError(
@@ -59,8 +96,13 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
             )
         held_out = _held_out(names)
         return {n: n for n in names if (n in held_out) == (split != 'train')}
-    for folder in (split, *(('val', 'test') if split != 'train' else ())):
-        chosen = {n: i.partition('/')[2] for n, i in inner.items() if i.startswith(folder + '/')}
+    for wanted in (split, *(('val', 'test') if split != 'train' else ())):
+        chosen = {}
+        for name, within in inner.items():
+            top, _, rest = within.partition('/')
+            if rest and top in folders and folders[top][0] == wanted:
+                own_class = folders[top][1]
+                chosen[name] = f'{own_class}/{rest}' if own_class else rest
         if chosen:
             return chosen
     return {}
@@ -110,7 +152,7 @@ class ImagePool(BaseDataset):
     ) -> None:
         check_choice('split', split, SPLITS)
         self.split, self.img_size, self.lr_size = split, img_size, lr_size
-        self.resolved_root = resolve_root(data_root)
+        self.resolved_root = resolve_root(data_root, 'data_root')
         super().__init__(data_root=data_root, pipeline=pipeline, **kwargs)
 
     def __getitem__(self, idx: int | Draw) -> dict:
@@ -140,6 +182,7 @@ class ImagePool(BaseDataset):
             for name, inner in chosen.items()
         ]
         if is_main_process():
+            self._tell_of_others()
             self._check_pictures(self.real_pictures())
         return list(self.pictures)  # the dataset empties the list it is given
 
@@ -147,9 +190,28 @@ class ImagePool(BaseDataset):
         """The entry of one item, with the sizes that the transforms work to."""
         return dict(super().get_data_info(idx), img_size=self.img_size, lr_size=self.lr_size)
 
+    def _tell_of_others(self) -> None:
+        """Say what the root holds that is in no split: other files, pictures beside the folders."""
+        if self.split != 'train' or self.data_root.startswith(EMBEDDED):
+            return
+        names = list_pictures(self.resolved_root)
+        used = {name for split in SPLITS for name in split_names(names, split)}
+        others = left_out(self.resolved_root)
+        about = [f'{n} {suffix}' for suffix, n in sorted(others.items())]
+        if beside := [name for name in names if name not in used]:
+            about.append(f"{len(beside)} pictures outside the split folders, first '{beside[0]}'")
+        if about:
+            is_picture = beside or any(suffix in OTHER_PICTURES for suffix in others)
+            print_log(
+                f"'{self.data_root}' has files that are left out: {', '.join(about)}; pictures are "
+                f'{", ".join(EXTENSIONS)}',
+                'current',
+                WARNING if is_picture else INFO,
+            )
+
     def _check_pictures(self, paths: list[str]) -> None:
         """Read every header before work starts; all bad files are named at once."""
-        bad, enlarged = [], []
+        bad, enlarged, large = [], [], []
         for path in paths:
             try:
                 size = picture_size(path)
@@ -160,6 +222,8 @@ class ImagePool(BaseDataset):
                 bad.append(f"'{path}' is too small: {size[0]} x {size[1]}, LR {self.lr_size}")
             elif min(size) < self.img_size:
                 enlarged.append(f"'{path}' ({size[0]} x {size[1]})")
+            elif size[0] * size[1] > LARGE:
+                large.append(f"'{path}' ({size[0]} x {size[1]})")
         if bad:
             raise PictureError(
                 f'{len(bad)} of {len(paths)} pictures cannot be used; mend or remove them: '
@@ -170,6 +234,14 @@ class ImagePool(BaseDataset):
             print_log(
                 f'{len(enlarged)} of {len(paths)} pictures are smaller than img_size='
                 f'{self.img_size} and will be enlarged, which teaches blur; first: {enlarged[0]}',
+                'current',
+                WARNING,
+            )
+        if large:
+            print_log(
+                f'{len(large)} of {len(paths)} pictures have more than {LARGE // 10**6} million '
+                f'pixels and are decoded anew at every visit, which slows training down: shrink '
+                f'them once; first: {large[0]}',
                 'current',
                 WARNING,
             )

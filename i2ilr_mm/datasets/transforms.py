@@ -7,7 +7,8 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from ..lr import DOWN_METHODS, check_choice, down, from_uint8
-from .pictures import PictureError, read_picture
+from .decode import PictureError
+from .pictures import read_picture
 
 FITS = ('stretch', 'crop')
 
@@ -27,7 +28,7 @@ class LoadPicture(BaseTransform):
         self.key = key
 
     def transform(self, results: dict) -> dict:
-        results[self.key] = read_picture(results[f'{self.key}_path'])
+        results[self.key] = read_picture(results[f'{self.key}_path'], results.get('img_size'))
         return results
 
     def __repr__(self) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.pictures import FORMATS, UNDECODABLE, PictureError, read_picture
+from ..datasets.decode import PictureError, decode, size_of
+from ..datasets.pictures import read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
 from .translator import Translation, Translator, pictures_in
@@ -125,22 +126,21 @@ def _uploaded(file: Any, what: str) -> Image.Image:
     """The picture in an uploaded file.
 
     Raises:
-        ValueError: If there is none, or Pillow cannot read it.
+        ValueError: If there is none, or it cannot be read.
     """
     if file is None:
         raise ValueError(f'{what} is missing')
+    data, name = file.read(), file.filename
     try:
-        image = Image.open(io.BytesIO(file.read()), formats=FORMATS)
-        if image.width * image.height <= MOST_PIXELS:
-            image.load()
-    except UNDECODABLE as error:
-        raise ValueError(f"{what} '{file.filename}' is no picture that can be read") from error
-    if image.width * image.height > MOST_PIXELS:
-        raise ValueError(
-            f"{what} '{file.filename}' is {image.width} x {image.height}; this page takes up to "
-            f'{MOST_PIXELS // 10**6} million pixels'
-        )
-    return image
+        width, height = size_of(data, name)
+        if width * height > MOST_PIXELS:
+            raise PictureError(
+                f"'{name}' is {width} x {height}; this page takes up to "
+                f'{MOST_PIXELS // 10**6} million pixels'
+            )
+        return Image.fromarray(decode(data, name))
+    except PictureError as error:
+        raise ValueError(f'{what} {error}') from error
 
 
 def _list(text: str, what: str) -> list:

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from i2ilr.files import replacing
 
+from ..datasets.decode import UNDECODABLE, to_rgb
 from ..datasets.pictures import (
     EMBEDDED,
-    UNDECODABLE,
     list_pictures,
     picture_path,
     read_picture,
     resolve_root,
-    to_rgb,
 )
 from ..datasets.transforms import FITS, fit_picture, shrink
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
@@ -223,7 +222,7 @@ class Translator:
         Raises:
             ValueError: If it cannot be read, or has another shape, type or range.
         """
-        array = _to_array(picture)
+        array = _to_array(picture, self.img_size)
         return _to_tensor(fit_picture(array, self.img_size, self.fit))
 
     def target(self, picture: Picture) -> Tensor:
@@ -246,7 +245,7 @@ class Translator:
                     f'finite; it must be finite and (3, {s}, {s})'
                 )
             return lr
-        array = _to_array(picture)
+        array = _to_array(picture, self.img_size)
         height, width = array.shape[:2]
         if (height, width) == (s, s):
             return _to_tensor(array)
@@ -482,14 +481,14 @@ def _with_progress(blocks: list, shown: bool) -> Iterable:
     return tqdm(blocks, unit='batch')
 
 
-def _to_array(picture: Picture) -> np.ndarray:
+def _to_array(picture: Picture, least: int) -> np.ndarray:
     """(H, W, 3) uint8 of a picture in any accepted form.
 
     Raises:
         ValueError: If the shape, type or range is another.
     """
     if isinstance(picture, (str, os.PathLike)):
-        return read_picture(os.fspath(picture))
+        return read_picture(os.fspath(picture), least)
     if isinstance(picture, Tensor):
         return _from_tensor(picture)
     if isinstance(picture, np.ndarray):

@@ -1,10 +1,12 @@
 import io
+import os
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from i2ilr_mm.datasets import pictures
 from i2ilr_mm.datasets.pictures import (
     PictureError,
     list_pictures,
@@ -65,7 +67,7 @@ def test_16_bit_is_scaled_not_clipped(tmp_path):
 @pytest.mark.parametrize('dtype', [np.float32, np.int32])
 def test_other_depths_are_refused(tmp_path, dtype):
     Image.fromarray(np.full((8, 8), 200, dtype)).save(tmp_path / 'a.tiff')
-    with pytest.raises(PictureError, match='a.tiff.*8-bit nor 16-bit'):
+    with pytest.raises(PictureError, match='a.tiff.*unsigned integers of 8 to 16 bits'):
         read_picture(str(tmp_path / 'a.tiff'))
 
 
@@ -139,7 +141,7 @@ def test_pixel_bombs_are_named(tmp_path, monkeypatch, colours):
 def test_other_formats_than_listed_are_not_tried(tmp_path):
     """EPS would be given to another program."""
     Image.new('RGB', (8, 8)).save(tmp_path / 'a.jpg', 'eps')
-    with pytest.raises(PictureError, match='no picture that Pillow can read'):
+    with pytest.raises(PictureError, match='a PostScript file, and not read'):
         read_picture(str(tmp_path / 'a.jpg'))
 
 
@@ -166,7 +168,7 @@ def test_damaged_files_are_named(tmp_path, keep, message):
 def test_other_files_are_named(tmp_path):
     (tmp_path / 'page.jpg').write_text('<html>')
     for reader in (read_picture, picture_size):
-        with pytest.raises(PictureError, match='page.jpg.*no picture'):
+        with pytest.raises(PictureError, match='page.jpg.*a web page, and not read'):
             reader(str(tmp_path / 'page.jpg'))
         with pytest.raises(PictureError, match='gone.jpg'):
             reader(str(tmp_path / 'gone.jpg'))
@@ -196,10 +198,71 @@ def test_zip_gives_the_same_as_the_folder(tmp_path, colours):
 
 
 def test_roots_are_checked(tmp_path):
-    with pytest.raises(FileNotFoundError, match="'nowhere' does not exist.*data_root="):
-        resolve_root('nowhere')
+    with pytest.raises(FileNotFoundError, match="data_root 'nowhere' does not exist"):
+        resolve_root('nowhere', 'data_root')
     (tmp_path / 'a.zip').write_text('no zip')
     with pytest.raises(FileNotFoundError, match='is no zip file'):
         resolve_root(str(tmp_path / 'a.zip'))
     with pytest.raises(FileNotFoundError, match="'tails'.*heads64"):
         resolve_root('embedded:tails')
+
+
+def test_zips_of_every_program(tmp_path, colours):
+    """Backslashes, UTF-8 that does not say so, a name twice, what macOS adds."""
+    Image.fromarray(colours).save(tmp_path / 'a.png')
+    picture, other = (tmp_path / 'a.png').read_bytes(), b'other'
+    with zipfile.ZipFile(tmp_path / 'b.zip', 'w') as archive:
+        for name, content in (
+            ('train\\cat\\a.png', picture),
+            ('__MACOSX/train/._a.png', other),
+            ('train/twice.png', other),
+            ('train/twice.png', picture),
+        ):
+            info = zipfile.ZipInfo('x')
+            info.filename = name  # as it stands, whatever this system's separator is
+            archive.writestr(info, content)
+    with zipfile.ZipFile(tmp_path / 'c.zip', 'w') as archive:
+        info = zipfile.ZipInfo('y' * len('train/\u5199.png'.encode()))
+        archive.writestr(info, picture)
+    honest = (tmp_path / 'c.zip').read_bytes()
+    (tmp_path / 'c.zip').write_bytes(
+        honest.replace(info.filename.encode(), 'train/\u5199.png'.encode())
+    )
+    assert list_pictures(str(tmp_path / 'c.zip')) == ['train/\u5199.png']
+    check(f'{tmp_path}/c.zip::train/\u5199.png', colours)
+    names = list_pictures(str(tmp_path / 'b.zip'))
+    assert 'train/cat/a.png' in names and names.count('train/twice.png') == 1
+    assert not any('MACOSX' in name for name in names)
+    for name in ('train/cat/a.png', 'train/twice.png'):
+        check(f'{tmp_path}/b.zip::{name}', colours)
+        assert picture_size(f'{tmp_path}/b.zip::{name}') == (24, 20)
+
+
+def test_pipes_and_links_to_themselves(tmp_path, colours):
+    folder = tmp_path / 'set'
+    (folder / 'deep').mkdir(parents=True)
+    Image.fromarray(colours).save(folder / 'deep/a.png')
+    (folder / 'deep/again').symlink_to(folder)
+    (folder / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    os.mkfifo(folder / 'pipe.png')
+    assert list_pictures(str(folder)) == ['deep/a.png', 'gone.png']
+    with pytest.raises(PictureError, match=r'pipe\.png.*it is no file'):
+        read_picture(str(folder / 'pipe.png'))
+    with pytest.raises(PictureError, match=r'gone\.png.*No such file'):
+        picture_size(str(folder / 'gone.png'))
+
+
+def test_files_that_are_too_large_are_not_unpacked(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('a.png', bytes(3_000_000))
+    (tmp_path / 'b.png').write_bytes(bytes(3_000_000))
+    monkeypatch.setattr(pictures, 'MOST_BYTES', 2_000_000)
+    for path in (f'{tmp_path}/a.zip::a.png', f'{tmp_path}/b.png'):
+        with pytest.raises(PictureError, match='has 3 MB; no picture of more than 2 MB'):
+            read_picture(path)
+
+
+def test_what_else_a_root_is(tmp_path):
+    (tmp_path / 'a.zip').write_bytes(b'Rar!\x1a\x07\x01\0')
+    with pytest.raises(FileNotFoundError, match=r"data_root '.*a.zip' is a RAR archive.*unpack it"):
+        resolve_root(str(tmp_path / 'a.zip'), 'data_root')

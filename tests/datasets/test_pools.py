@@ -1,4 +1,6 @@
 import json
+import logging
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +10,7 @@ from mmagic.registry import DATASETS
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from i2ilr_mm.datasets import ImagePool, PairedPool, PictureError
+from i2ilr_mm.datasets import ImagePool, PairedPool, PictureError, pools
 from i2ilr_mm.datasets.pools import choose_targets, split_names
 
 SIZES = dict(img_size=64, lr_size=8)
@@ -53,6 +55,63 @@ def test_one_folder_around_everything_is_looked_into():
     assert split_names(names, 'test') == {names[2]: 'c.png'}
     with pytest.raises(PictureError, match=r"'one/train/a.png'.*as data_root"):
         split_names(['one/train/a.png', 'two/train/a.png'], 'train')
+
+
+@pytest.mark.parametrize(
+    'folders, train, held_out',
+    [
+        (('trainA', 'trainB', 'testA', 'testB'), {'A/x.png', 'B/x.png'}, {'A/x.png', 'B/x.png'}),
+        (('train_A', 'val_A'), {'A/x.png'}, {'A/x.png'}),
+        (('Train', 'TEST'), {'x.png'}, {'x.png'}),
+        (('training', 'validation'), {'x.png'}, {'x.png'}),
+        (('set/train', 'set/valid'), {'x.png'}, {'x.png'}),
+    ],
+)
+def test_splits_under_other_names(folders, train, held_out):
+    names = [f'{folder}/x.png' for folder in folders]
+    for split, expected in (('train', train), ('val', held_out), ('test', held_out)):
+        chosen = split_names(names, split)
+        assert set(chosen.values()) == expected
+        word = 'train' if split == 'train' else '(val|test)'
+        assert all(re.search(f'(^|/){word}', name, re.I) for name in chosen)
+
+
+def test_no_held_out_picture_is_trained_on():
+    """What may be a split is refused; what only begins like one is a class."""
+    for folder in ('train_images', 'test2017', 'val-set', 'TrainSet', 'testAB'):
+        with pytest.raises(PictureError, match=f"'{folder}' looks like a split"):
+            split_names([f'{folder}/x.png', 'other/x.png'], 'train')
+    names = [f'{folder}/{i}.png' for folder in ('trains', 'testudo') for i in range(40)]
+    names += ['train.png', 'test_1.png']  # files
+    train, val = split_names(names, 'train'), split_names(names, 'val')
+    assert not train.keys() & val.keys() and train.keys() | val.keys() == set(names)
+
+
+def test_what_is_left_out_is_told(heads, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(pools, 'print_log', lambda line, _, level: lines.append((line, level)))
+    folder = tmp_path / 'set'
+    shutil.copytree(heads, folder)
+    pool(folder), pool(folder, 'val')
+    assert lines == []
+    (folder / 'notes.txt').write_text('x')
+    pool(folder)
+    assert lines == [(lines[0][0], logging.INFO)] and '1 .txt; pictures are .avif' in lines[0][0]
+    for name in ('train/male/a.HEIC', 'train/male/b.heic', 'c'):
+        (folder / name).write_bytes(b'x')
+    Image.new('RGB', (64, 64)).save(folder / 'beside.png')
+    pool(folder)
+    line, level = lines[1]
+    assert level == logging.WARNING and '2 .heic, 1 .txt, 1 no suffix, 1 pictures outside' in line
+    assert "first 'beside.png'" in line
+
+
+def test_large_pictures_are_told(heads, monkeypatch):
+    lines = []
+    monkeypatch.setattr(pools, 'print_log', lambda line, *_: lines.append(line))
+    monkeypatch.setattr(pools, 'LARGE', 64 * 64 - 1)
+    pool(heads)
+    assert len(lines) == 1 and lines[0].startswith('12 of 12 pictures have more than 0 million')
 
 
 def test_missing_split_says_what_is_expected(tmp_path):

@@ -1,0 +1,396 @@
+"""Decoding pictures: from the bytes of a file to 8-bit sRGB, as other programs show them.
+
+Pillow decodes. What it gets wrong is put right here, each in one place: metadata that stops it,
+tags of TIFF files, colour profiles, alpha channels that nobody filled.
+"""
+
+import io
+import os
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from logging import WARNING
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from mmengine.logging import print_log
+from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+
+Image.init()
+FORMATS: list[str] = [
+    f for f in ('AVIF', 'BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP') if f in Image.OPEN
+]
+"""What is decoded; Pillow knows more, some of which runs other programs."""
+
+LARGE = 24_000_000
+"""Pixels from which a JPEG is decoded at a reduced size, where the caller needs no more."""
+
+OTHER_PICTURES = (
+    *('.heic', '.heif', '.jxl', '.jp2', '.j2k', '.psd', '.svg', '.tga', '.exr', '.hdr', '.ppm'),
+    *('.pgm', '.pbm', '.cr2', '.cr3', '.nef', '.arw', '.dng', '.raf', '.orf', '.rw2', '.pdf'),
+)
+"""Suffixes of pictures that are not read."""
+
+# What Pillow's decoders raise for damaged pictures.
+UNDECODABLE = (
+    *(OSError, EOFError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError),
+    *(ArithmeticError, AttributeError, AssertionError, MemoryError, struct.error, zlib.error),
+    Image.DecompressionBombError,
+)
+
+
+T = TypeVar('T')
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the message names it and says why."""
+
+
+def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:
+    """Decode a picture to RGB, whatever it is stored as.
+
+    Of an animation the first frame is read; for the rest see :func:`to_rgb`.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+        least: A shorter side of this many pixels will do: large JPEGs may be decoded at half, a
+            quarter or an eighth of their size, to at least four times as many.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        PictureError: If it is damaged, no picture, or stored in a way that is not read.
+    """
+
+    def pixels(image: Image.Image) -> np.ndarray:
+        if least and image.format == 'JPEG' and image.width * image.height > LARGE:
+            image.draft(None, (4 * least, 4 * least))
+        return np.array(to_rgb(image, name))
+
+    return _read(data, name, pixels)
+
+
+def size_of(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height, as stored; the pixels may still turn out to be damaged.
+
+    Raises:
+        PictureError: If it is no picture, or its header is damaged.
+    """
+    return _read(data, name, lambda image: image.size)
+
+
+def _read(data: bytes, name: str, what: Callable[[Image.Image], T]) -> T:
+    """Open a picture and read something of it; once more without its metadata if that fails.
+
+    Raises:
+        PictureError: If it cannot be read.
+    """
+    problem: BaseException | None = None
+    for kept in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
+        try:
+            with open_picture(data if kept is None else without_metadata(data, kept)) as image:
+                return what(image)
+        except UNDECODABLE as error:
+            problem = problem or error
+    if isinstance(problem, UnidentifiedImageError):
+        raise PictureError(f"'{name}' {what_it_is(data)}") from problem
+    raise PictureError(f"'{name}' cannot be decoded: {problem}") from problem
+
+
+def open_picture(file: Any) -> Image.Image:
+    """Read a picture's header.
+
+    Args:
+        file: A path, a binary file, or the bytes.
+
+    Raises:
+        UnidentifiedImageError: If it is none that Pillow knows.
+        OSError: And others of :data:`UNDECODABLE`, if it is damaged.
+    """
+    if isinstance(file, bytes):
+        file = io.BytesIO(file)
+    with warnings.catch_warnings():
+        # Of large pictures and odd metadata; whoever asks for the picture says what matters.
+        warnings.simplefilter('ignore')
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            deep = _deep_grey(file)
+            if deep is None:
+                raise
+            return deep
+        if image.format == 'TIFF' and _is_deep_planar(image):
+            return _open_by_libtiff(image)
+        return image
+
+
+def _deep_grey(file: Any) -> Image.Image | None:
+    """A TIFF of one channel of 10 to 16 bits in a layout that Pillow lacks, by OpenCV.
+
+    OpenCV gives the values as stored, times what makes them 16 bits.
+    """
+    if isinstance(file, (str, os.PathLike)):
+        file = io.BytesIO(Path(file).read_bytes())
+    file.seek(0)
+    data = file.read()
+    if data[:4] not in (b'II*\0', b'MM\0*'):
+        return None
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        whole = io.BytesIO(data)
+        whole.seek(tags.next)
+        tags.load(whole)
+        bits = tags.get(258, (1,))
+    except UNDECODABLE:
+        return None
+    if len(bits) != 1 or bits[0] not in (10, 12, 14, 16) or tags.get(262) not in (0, 1):
+        return None
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 2 or values.dtype != np.uint16:
+        return None
+    full = (2 ** bits[0] - 1) * 2 ** (16 - bits[0])
+    share = values / full if tags[262] == 1 else 1 - values / full
+    image = Image.fromarray((share * 65535).round().astype(np.uint16))
+    image.format = 'TIFF'
+    return image
+
+
+_libtiff_lock = threading.Lock()
+
+
+def _is_deep_planar(image: Any) -> bool:
+    """Whether red, green and blue lie one after the other, with more than 8 bits each."""
+    bits = image.tag_v2.get(258, (1,))
+    return image.tag_v2.get(284) == 2 and len(bits) > 1 and max(bits) > 8
+
+
+def _open_by_libtiff(image: Any) -> Image.Image:
+    """Open a TIFF by libtiff: Pillow's own reader takes the bytes of such planes apart."""
+    file = image.fp
+    file.seek(0)
+    with _libtiff_lock:
+        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
+        try:
+            return Image.open(file, formats=['TIFF'])
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = before
+
+
+# From Pillow's picture to RGB
+
+
+def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
+    """An upright 8-bit sRGB picture of any picture.
+
+    Greyscale, palette, CMYK, Lab and 16-bit pictures are converted, a colour profile is applied,
+    transparency is laid over white, and the orientation is applied.
+
+    Args:
+        image: Any picture of Pillow's.
+        name: What warnings call it.
+
+    Raises:
+        OSError: If the pixels cannot be decoded.
+        ValueError: If they are neither 8-bit nor up to 16-bit unsigned integers.
+    """
+    image.load()
+    clear = image.info.get('transparency')
+    if isinstance(clear, tuple) and max(clear) > 255:
+        raise ValueError(
+            'one of its 16-bit colours is transparent, and Pillow reads 8 bits of each: save it '
+            'with an alpha channel'
+        )
+    turn = TURNS.get(_orientation(image))
+    profile = image.info.get('icc_profile')
+    image, alpha = _without_alpha(_to_8_bits(image))
+    if alpha is not None and image.format == 'BMP' and not alpha.getbbox():
+        print_log(f"'{name}': its alpha channel is empty, and left out", 'current', WARNING)
+        alpha = None
+    image = _in_srgb(image, profile)
+    if alpha is not None:
+        image = Image.composite(image, Image.new('RGB', image.size, 'white'), alpha)
+    return image.transpose(turn) if turn is not None else image
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns the picture upright."""
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, if what stands there cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return int(image.getexif().get(0x0112, 1))
+    except UNDECODABLE:
+        return 1
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """The same picture in a mode of 8 bits a channel."""
+    if not (image.mode.startswith('I') or image.mode == 'F'):
+        return image
+    tags = getattr(image, 'tag_v2', {})
+    bits = max(tags.get(258, (16,)))
+    values = np.asarray(image, dtype=np.float64)
+    full = 2.0**bits - 1
+    known = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
+    if not known or bits > 16 or values.min() < 0 or values.max() > full:
+        raise ValueError(
+            f"its pixels ('{image.mode}') are no unsigned integers of 8 to 16 bits, so that "
+            f'nothing says which values are black and white: save it with 8 or 16 bits'
+        )
+    shown = values if tags.get(262) != 0 else full - values  # 0: white is zero
+    grey = Image.fromarray((shown * (255 / full)).round().astype(np.uint8))
+    if 'transparency' in image.info:  # one 16-bit value
+        seen = (values != image.info['transparency']) * np.uint8(255)
+        grey.putalpha(Image.fromarray(seen))
+    grey.format = image.format
+    return grey
+
+
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colours and the share that covers what is below, as two pictures."""
+    kind = image.format
+    alpha = None
+    if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
+        # La and RGBa hold colours times alpha; converting divides.
+        image = image.convert('RGBA' if image.mode != 'LA' else 'LA')
+        alpha = image.getchannel('A')
+        image = image.convert('RGB' if image.mode == 'RGBA' else 'L')
+    elif image.mode in ('P', '1', 'HSV', 'YCbCr', 'RGBX'):
+        image = image.convert('L' if image.mode == '1' else 'RGB')
+    image.format = kind
+    return image, alpha
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """L, RGB, CMYK or LAB as sRGB; a profile that is damaged or of another kind is passed over."""
+    if image.mode == 'LAB' or profile:
+        transform = _transform(profile if image.mode != 'LAB' else None, image.mode)
+        if transform is not None:
+            return transform.apply(image)
+    return image if image.mode == 'RGB' else image.convert('RGB')
+
+
+@lru_cache(maxsize=64)
+def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From a profile (None: Lab's own) to sRGB; None if there is nothing to do or it is of no use.
+
+    A profile says sRGB by its colours, whatever it is called: if it moves no colour of a grid by
+    more than one level, it is left out.
+    """
+    try:
+        lab = ImageCms.createProfile('LAB')
+        own = lab if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        srgb = ImageCms.createProfile('sRGB')
+        # littleCMS's shortcut for one channel is ten levels off where the curve is steep.
+        flags: Any = 0x0100 if mode == 'L' else 0  # cmsFLAGS_NOOPTIMIZE
+        transform = ImageCms.buildTransform(own, srgb, mode, 'RGB', flags=flags)
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return None
+    if mode == 'RGB':
+        levels = np.linspace(0, 255, 18).round().astype(np.uint8)
+        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(18, -1, 3)
+        moved = np.asarray(transform.apply(Image.fromarray(grid)), dtype=int)
+        if np.abs(moved - grid).max() <= 1:
+            return None
+    return transform
+
+
+# Metadata that stops Pillow
+
+PIXELS = (b'IHDR', b'PLTE', b'IDAT', b'IEND', b'tRNS')
+"""The chunks that the pixels of a PNG are made of."""
+
+
+def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
+    """The same PNG or JPEG with nothing but what its pixels are made of; others as they are.
+
+    Pillow refuses a picture for a long text, a large profile, or a damaged chunk that it could pass
+    over.
+
+    Args:
+        data: The file.
+        kept: Chunks of a PNG to keep, besides :data:`PIXELS`.
+    """
+    if data.startswith(b'\x89PNG\r\n\x1a\n'):
+        wanted = (*PIXELS, *kept)
+        return data[:8] + b''.join(chunk for kind, chunk in _png_chunks(data) if kind in wanted)
+    if data.startswith(b'\xff\xd8\xff'):
+        return _bare_jpeg(data)
+    return data
+
+
+def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    chunks, at = [], 8
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], 'big')
+        chunks.append((data[at + 4 : at + 8], data[at : at + 12 + length]))
+        at += 12 + length
+    return chunks
+
+
+def _bare_jpeg(data: bytes) -> bytes:
+    kept, at = [data[:2]], 2
+    while data[at : at + 1] == b'\xff' and data[at + 1 : at + 2] not in (b'\xda', b''):
+        marker = data[at + 1]
+        size = int.from_bytes(data[at + 2 : at + 4], 'big')
+        # APP14 says how the colours are stored; the other APPs and comments are metadata.
+        if not (0xE1 <= marker <= 0xEF and marker != 0xEE) and marker != 0xFE:
+            kept.append(data[at : at + 2 + size])
+        at += 2 + size
+    return b''.join([*kept, data[at:]])
+
+
+# What a file is, if it is no picture that is read
+
+_KINDS: list[tuple[str, str, str]] = [
+    (r'....ftyp(hei[cxms]|hev[cxm]|mif1|msf1)', 'a HEIC picture', 'save it as JPEG or PNG'),
+    (r'....ftypavi[fs]', 'an AVIF picture', 'install a Pillow that reads AVIF (11.3 or newer)'),
+    (r'....ftyp', 'a film', 'save its frames as pictures'),
+    (r'\xff\x0a|\x00\x00\x00\x0cJXL ', 'a JPEG XL picture', 'save it as JPEG or PNG'),
+    (r'\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51', 'a JPEG 2000 picture', 'save it as JPEG or PNG'),
+    (r'8BPS', 'a Photoshop file', 'save it as PNG or TIFF'),
+    (r'version https://git-lfs', 'a pointer of Git LFS, not the picture', 'run `git lfs pull`'),
+    (r'(\.\./)*\.git/annex/|/annex/objects', 'a pointer of git-annex', 'run `git annex get`'),
+    (r'%PDF-', 'a PDF file', 'save its pages as pictures'),
+    (r'%!PS', 'a PostScript file', 'save it as PNG'),
+    (r'Rar!\x1a\x07', 'a RAR archive', 'unpack it'),
+    (r'7z\xbc\xaf\x27\x1c', 'a 7z archive', 'unpack it'),
+    (r'PK\x03\x04', 'a zip archive', 'give it as a folder, by a name that ends in .zip'),
+    (r'\x1f\x8b', 'a gzip archive', 'unpack it'),
+    (r'BZh', 'a bzip2 archive', 'unpack it'),
+    (r'.{257}ustar', 'a tar archive', 'unpack it'),
+    (r'\x76\x2f\x31\x01|#\?RADIANCE', 'a high-dynamic-range picture', 'save it with 8 or 16 bits'),
+    (r'RIFF....(WAVE|AVI )', 'a sound or a film', 'leave it out'),
+    (r'\s*(<!DOCTYPE html|<html|<head|<body)', 'a web page', 'fetch the picture itself again'),
+    (r'\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg', 'an SVG drawing', 'save it as PNG'),
+    (r'\s*<\?xml', 'an XML file', 'fetch the picture itself again'),
+    (r'\s*[{\[]', 'a text file, JSON perhaps', 'fetch the picture itself again'),
+]
+"""How a file begins, what it is, and what to do."""
+
+
+def what_it_is(data: bytes, unknown: str = f'is no picture ({", ".join(FORMATS)} are read)') -> str:
+    """What a file is that holds no picture; the end of a sentence that begins with its name."""
+    for pattern, kind, remedy in _KINDS:
+        if re.match(pattern.encode('latin-1'), data[:1024], re.IGNORECASE | re.DOTALL):
+            return f'is {kind}, and not read: {remedy}'
+    return unknown

@@ -6,6 +6,10 @@ import os
 import sys
 
 
+PLACES = ('data_root', 'work_dir', 'pair_file', 'load_from', 'weights', 'cache_dir', 'out_dir')
+"""Settings that are names of files or folders: 2020 is a folder there, and no number."""
+
+
 class CfgOptions(argparse.Action):
     """Collects KEY=VALUE options; values are Python literals, lists like 1,2 or plain text."""
 
@@ -15,7 +19,8 @@ class CfgOptions(argparse.Action):
             key, separator, value = item.partition('=')
             if not key or not separator:
                 parser.error(f"--cfg-options takes KEY=VALUE, and got '{item}'")
-            options[key] = parse_value(value)
+            place = key.rpartition('.')[2] in PLACES and value.lower() != 'none'
+            options[key] = value if place else parse_value(value)
         setattr(namespace, self.dest, options)
 
 

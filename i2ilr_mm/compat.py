@@ -85,6 +85,7 @@ def apply() -> None:
     alias_numpy_bool8()
     silence_albumentations()
     restore_find_loader()
+    restore_distutils()
     replace_missing_mmcv_ops()
     import_mmagic_quietly()
 
@@ -186,6 +187,19 @@ def restore_find_loader() -> None:
 
     if not hasattr(pkgutil, 'find_loader'):
         pkgutil.find_loader = find_loader  # type: ignore[attr-defined]
+
+
+def restore_distutils() -> None:
+    """Python 3.12 dropped distutils, of which MMEngine's list of versions names an error.
+
+    setuptools brings its own, where it is installed. Delete when MMEngine does without.
+    """
+    if 'distutils' in sys.modules or importlib.util.find_spec('distutils') is not None:
+        return
+    package, errors = ModuleType('distutils'), ModuleType('distutils.errors')
+    errors.CompileError = type('CompileError', (Exception,), {})  # type: ignore[attr-defined]
+    package.errors = errors  # type: ignore[attr-defined]
+    sys.modules.update({'distutils': package, 'distutils.errors': errors})
 
 
 def missing_for_other_models() -> dict[str, str]:

@@ -126,6 +126,21 @@ def test_find_loader_finds_placeholders_like_modules(monkeypatch):
         assert not mmcv_full_available()
 
 
+def test_distutils_is_there_where_python_and_setuptools_lack_it(monkeypatch):
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'distutils']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda name: None)
+    try:
+        compat.restore_distutils()
+        compat.restore_distutils()
+        from distutils import errors  # as mmengine's collect_env does
+
+        assert issubclass(errors.CompileError, Exception)
+    finally:
+        for name in ('distutils', 'distutils.errors'):
+            sys.modules.pop(name, None)
+
+
 def test_the_process_ends_with_nothing_kept_from_the_collector():
     """Or nanobind's modules, triton's among them, print a page of leaks."""
     code = (

@@ -1,7 +1,9 @@
+import argparse
+
 import pytest
 from mmengine.config import DictAction
 
-from i2ilr.options import parse_value
+from i2ilr.options import add_config_arguments, parse_value
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,16 @@ def test_values_are_those_of_mmengines_tools(text):
 )
 def test_values_beyond_them(text, value):
     assert parse_value(text) == value
+
+
+def test_names_of_places_are_text():
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    given = ['data_root=2020', 'val_dataloader.dataset.pair_file=none', 'work_dir=1e3', 'x.y=2020']
+    options = parser.parse_args(['config', '--cfg-options', *given]).cfg_options
+    assert options == {
+        'data_root': '2020',
+        'val_dataloader.dataset.pair_file': None,
+        'work_dir': '1e3',
+        'x.y': 2020,
+    }

@@ -5,7 +5,6 @@ import ast
 import os
 import sys
 
-
 PLACES = ('data_root', 'work_dir', 'pair_file', 'load_from', 'weights', 'cache_dir', 'out_dir')
 """Settings that are names of files or folders: 2020 is a folder there, and no number."""
 

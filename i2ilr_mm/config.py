@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from .models.generator import scale_steps
 from .parts import check_parts
+from .settings import check_settings
 
 LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
 """Top-level settings that nested settings of the same name follow, see :func:`link`."""
@@ -52,6 +53,8 @@ def load_config(
     cfg.merge_from_dict({k: v for k, v in options.items() if k in LINKED})
     link(cfg)
     cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
+    settle(cfg)
+    check_settings(cfg)
     check_config(cfg)
     return cfg
 
@@ -98,7 +101,39 @@ def find_config(name: str | os.PathLike) -> str:
 
 
 def _read(path: str | os.PathLike) -> Config:
-    return Config.fromfile(find_config(path))
+    """Run a config file.
+
+    Raises:
+        FileNotFoundError: If there is none of that name, or of a name in its _base_.
+        ValueError: If it ends in an error of its own, whichever.
+    """
+    found = find_config(path)
+    try:
+        return Config.fromfile(found)
+    except (Exception, SystemExit) as error:  # a config is a program
+        line = f', line {error.lineno}' if isinstance(error, SyntaxError) else ''
+        why = str(error).strip().partition('\n')[0]
+        raise ValueError(
+            f"the config '{found}'{line} cannot be read: {type(error).__name__}: {why}"
+        ) from error
+
+
+def settle(cfg: Config) -> None:
+    """What MMEngine's users write to switch a part off, where MMEngine itself would stop at it.
+
+    A hook that is None is left out, and no workers are no persistent workers.
+    """
+    hooks = cfg.get('default_hooks')
+    if isinstance(hooks, dict):
+        own = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+        for name in [n for n, hook in hooks.items() if hook is None and n not in own]:
+            del hooks[name]
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if isinstance(loader, dict) and loader.get('num_workers') == 0:
+            if loader.get('persistent_workers'):
+                loader['persistent_workers'] = False
+            loader.pop('prefetch_factor', None)
 
 
 def _check_known(cfg: Config, name: str) -> None:
@@ -169,6 +204,8 @@ def link_configs_of_runners() -> None:
         if 'i2ilr_mm' in imports:
             cfg = _copy(cfg)
             link(cfg)
+            settle(cfg)
+            check_settings(cfg)
             check_config(cfg)
             check_parts(cfg)
         return original(cls, cfg)

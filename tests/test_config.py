@@ -161,7 +161,7 @@ def test_dotted_options_win(root):
         ({'img_size': '64px'}, "'64px'"),
         ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),
         ({'model.accumulation': 0}, 'accumulation is 0; it counts parts'),
-        ({'model.accumulation': 'two'}, "accumulation is 'two'; it counts parts"),
+        ({'model.accumulation': 'two'}, "accumulation is 'two'; accepted is a whole number"),
         ({'model.accumulation': 4}, 'accumulation is 4 with train_dataloader.batch_size=4'),
     ],
 )

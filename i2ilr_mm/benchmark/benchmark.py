@@ -335,7 +335,7 @@ def inference(cfg: Config, image: Tensor, lr: Tensor, rounds: int) -> dict[str, 
 def data_root(cfg: Config) -> str:
     """The config's pictures, or the embedded ones where these are not there."""
     try:
-        resolve_root(cfg.data_root)
+        resolve_root(cfg.data_root, 'data_root')
     except FileNotFoundError:
         say(f"'{cfg.data_root}' is not there: the embedded pictures are used, enlarged")
         return 'embedded:heads64'

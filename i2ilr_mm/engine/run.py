@@ -89,7 +89,7 @@ def build_runner(cfg: Config) -> Runner:
         ValueError: If a part of the config is unknown or takes no such option.
     """
     if 'data_root' in cfg:
-        resolve_root(cfg.data_root)
+        resolve_root(cfg.data_root, 'data_root')
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
     if cfg.get('randomness', {}).get('deterministic'):
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # or cuBLAS refuses

@@ -47,8 +47,8 @@ class I2ILRInferencer:
 
         Returns:
             A dict with ``infer_results``, the picture as (H, H, 3) uint8 array, and the entries of
-            :meth:`Translation.report`, or a list of such; and the pictures as (B, 3, H, H) tensor
-            in [0, 1].
+            :meth:`Translation.report`, or a list of such; and the pictures as (B, 3, H, H) uint8
+            tensor, RGB, which the next call takes as it is.
 
         Raises:
             FileExistsError: If the file or folder exists.
@@ -66,7 +66,7 @@ class I2ILRInferencer:
             dict(infer_results=image.numpy(), **result.report())
             for image, result in zip(images, results)
         ]
-        pictures = torch.stack(images).permute(0, 3, 1, 2).float() / 255
+        pictures = torch.stack(images).permute(0, 3, 1, 2)
         return found[0] if len(found) == 1 else found, pictures
 
     __call__ = infer

@@ -216,8 +216,9 @@ class Translator:
 
         Args:
             picture: A file, 'archive.zip::member', a PIL image, a uint8 array (H, W), (H, W, 3) or
-                (H, W, 4), or a tensor (3, H, W): uint8, or floats in [-1, 1]. Pictures of other
-                sizes are resized as the config says (``fit``).
+                (H, W, 4), or a tensor (3, H, W): uint8, or floats in [-1, 1]. Channels are RGB (not
+                OpenCV's BGR). Floats without a negative value are refused, as they may be in
+                [0, 1]. Pictures of other sizes are resized as the config says (``fit``).
 
         Raises:
             ValueError: If it cannot be read, or has another shape, type or range.
@@ -523,6 +524,12 @@ def _from_tensor(picture: Tensor) -> np.ndarray:
             raise ValueError(
                 f'a float tensor with values {image.min():g} to {image.max():g} was given; floats '
                 f'go from -1 to 1 (i2ilr_mm.lr.from_uint8)'
+            )
+        if image.min() >= 0:
+            raise ValueError(
+                f'a float tensor with values from {image.min():g} to {image.max():g} was given: '
+                f'floats go from -1 to 1, and this may be a picture in [0, 1], as ToTensor makes '
+                f'it; give x * 2 - 1 if it is, or uint8'
             )
         image = to_uint8(image)
     if image.dtype != torch.uint8:

@@ -132,6 +132,7 @@ def test_dials(translator, pictures):
         (np.zeros((8, 8, 7), np.uint8), 'the last axis has 3 or 4'),
         (torch.zeros(1, 8, 8), r'\(3, H, W\)'),
         (torch.full((3, 32, 32), 200.0), 'floats go from -1 to 1'),
+        (torch.rand(3, 32, 32), r'may be a picture in \[0, 1\].* x \* 2 - 1'),
         (torch.zeros(3, 32, 32, dtype=torch.int32), 'uint8 and floats'),
         (12, 'a int was given'),
         ('nowhere.jpg', "'nowhere.jpg' cannot be read"),

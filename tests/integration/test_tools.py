@@ -388,8 +388,11 @@ def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
         ([CONFIG, '--cfg-options', 'img_size=100'], 'img_size=100 with lr_size=8'),
         ([CONFIG, '--resume', 'none.pth'], "no checkpoint 'none.pth'"),
         ([CONFIG, '--cfg-options', 'oops'], 'KEY=VALUE'),
-        ([CONFIG, '--cfg-options', 'model.ema_decy=0.2'], "argument 'ema_decy'"),
-        ([CONFIG, '--cfg-options', 'train_cfg.maxiters=2'], "argument 'maxiters'"),
+        ([CONFIG, '--cfg-options', 'model.ema_decy=0.2'], "ema_decy is unknown; is it 'ema_decay'"),
+        (
+            [CONFIG, '--cfg-options', 'train_cfg.maxiters=2'],
+            "maxiters is unknown; is it 'max_iters'",
+        ),
     ],
 )
 def test_mistakes_get_one_clear_line(arguments, message, tmp_path):

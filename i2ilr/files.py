@@ -1,9 +1,11 @@
 """Writing files whole: a reader never sees half of one."""
 
+import glob
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -12,9 +14,10 @@ def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; the file takes ``path`` once the block ends without an error.
 
     Missing folders are made. After an error ``path`` is as it was; after a kill, too, and the
-    unfinished file stays beside it as ``path.<process id>.partial``.
+    unfinished file stays beside it as ``path.<process id>.partial`` until the next one is written.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    _remove_stale(path)
     partial = f'{path}.{os.getpid()}.partial'
     try:
         yield partial
@@ -24,6 +27,20 @@ def replacing(path: str) -> Iterator[str]:
     finally:
         if os.path.exists(partial):
             os.remove(partial)
+
+
+STALE = 60.0
+"""Seconds after which the unfinished file of a process that is gone is removed."""
+
+
+def _remove_stale(path: str) -> None:
+    for partial in glob.glob(f'{glob.escape(path)}.*.partial'):
+        process = partial.removesuffix('.partial').rpartition('.')[2]
+        if process.isdigit() and not os.path.exists(f'/proc/{process}') and os.path.isdir('/proc'):
+            with suppress(OSError):
+                # It may be another machine's, on a shared disk, that is being written now.
+                if time.time() - os.path.getmtime(partial) > STALE:
+                    os.remove(partial)
 
 
 def write_json(path: str, content: Any) -> None:

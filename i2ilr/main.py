@@ -1,6 +1,7 @@
 """From the command line to a command; what a user can mend is one line, never a traceback."""
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
@@ -54,6 +55,9 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     # (docs/speed.md). It has to be set before PyTorch is loaded.
     if 'OMP_WAIT_POLICY' not in os.environ:
         os.environ.setdefault('GOMP_SPINCOUNT', '3000')
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal's code page lacks
+            stream.reconfigure(errors='backslashreplace')
     command = import_module(f'i2ilr.commands.{name}')
     args = command.parse_args(sys.argv[1:] if argv is None else argv, prog or sys.argv[0])
     try:

@@ -6,6 +6,7 @@ names can be printed, stored and given to worker processes, which open archives 
 
 import lzma
 import os
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -101,6 +102,13 @@ def _files_below(root: str) -> list[str]:
     return found
 
 
+def natural(name: str) -> tuple:
+    """Sorts names as people do, frame2 before frame10: by text and numbers in turn."""
+    parts = re.split(r'(\d+)', name)
+    # Odd parts are the numbers; the name itself decides between 1 and 01.
+    return ([int(p) if i % 2 else p.casefold() for i, p in enumerate(parts)], name)
+
+
 def picture_path(root: str, name: str) -> str:
     """The string that names picture ``name`` of a resolved root."""
     return os.path.join(root, name) if os.path.isdir(root) else f'{root}::{name}'
@@ -142,6 +150,8 @@ def open_file(path: str) -> Iterator[tuple[IO[bytes], int]]:
     Raises:
         OSError: And others of :data:`UNREADABLE`, if it is missing, damaged or no file.
     """
+    if not os.path.exists(path):
+        path = os.path.expanduser(path)
     archive, separator, member = path.partition('::')
     if separator:
         info = _members(archive, os.getpid())[member]

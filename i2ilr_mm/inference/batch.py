@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from i2ilr.files import replacing
 
-from ..datasets.pictures import EXTENSIONS, read_bytes, read_picture
+from ..datasets.pictures import EXTENSIONS, natural, read_bytes, read_picture
 from ..evaluation.grid import result_columns, sample_grid
 from .translator import Translator, is_root, pictures_in
 
@@ -27,12 +27,32 @@ MOST_ROWS = 100
 """Rows that a grid has at most."""
 
 
+MOST_NAME = 180
+"""Bytes of a result's name; file systems take 255, and a partial file's name is longer."""
+
+
 class Task:
     """One pair and the file that its result goes to."""
 
     def __init__(self, source: tuple[str, str], target: tuple[str, str], folder: str) -> None:
         (self.source, name), (self.target, other) = source, target
-        self.file = os.path.join(folder, f'{name}__{other.replace("/", "_")}.png')
+        self.folder, self.name = folder, f'{name}__{other.replace("/", "_")}'
+        inner, base = os.path.split(self.name)
+        if len(os.fsencode(base)) > MOST_NAME:
+            short = os.fsencode(base)[: MOST_NAME - 9].decode('utf-8', 'ignore')
+            self.name = os.path.join(inner, f'{short}~{_digest(base)}')
+
+    @property
+    def file(self) -> str:
+        return os.path.join(self.folder, f'{self.name}.png')
+
+    def tell_apart(self) -> None:
+        """Take a name that no other pair has; the same one in every call."""
+        self.name += f'~{_digest(f"{self.source}::{self.target}")}'
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]
 
 
 def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
@@ -48,7 +68,7 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     inside = os.path.realpath(out) + os.sep if out else ''
-    for place in places:
+    for place in map(os.path.expanduser, places):
         if is_root(place):
             in_root = pictures_in(place)
             _tell_of_others(place, len(in_root))
@@ -59,7 +79,7 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
         elif os.path.exists(place) or '::' in place:
             in_root = [(place, os.path.basename(place.rpartition('::')[2]))]
         else:
-            matches = sorted(glob.glob(os.path.expanduser(place), recursive=True))
+            matches = sorted(glob.glob(os.path.expanduser(place), recursive=True), key=natural)
             in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
             if not in_root:
                 raise FileNotFoundError(f"there is no picture at '{place}'")
@@ -146,11 +166,17 @@ def translate_files(
     Raises:
         FileExistsError: If a result exists that was made with other pictures or settings.
         FileNotFoundError: If there are no pictures.
-        ValueError: If a dial is out of range, two results would have one name, or ``out`` holds the
-            pictures.
+        ValueError: If a dial is out of range, ``out`` holds the pictures, or the grid would lie
+            among them.
     """
+    out, grid = os.path.expanduser(out), grid and os.path.expanduser(grid)
     if grid and not grid.lower().endswith('.png'):
         raise ValueError(f"--grid: '{grid}' must end in .png")
+    if out.lower().endswith(EXTENSIONS) and not os.path.isdir(out):
+        raise ValueError(
+            f"--out: '{out}' looks like a picture, and is the folder that results go to, as "
+            f'SOURCE__TARGET.png; give a folder'
+        )
     read = _Reader(translator)
     found = find_pictures(targets, out)
     if blend is not False:
@@ -159,8 +185,9 @@ def translate_files(
         found = [('+'.join(os.path.basename(path) for path, _ in found), 'blend')]
     mode = 'all' if all_pairs else 'zip'
     pairs = translator.pair_up(find_pictures(sources, out), found, mode)
-    tasks = [Task(source, target, out) for source, target in pairs]
-    _check_names(tasks)
+    tasks = _tasks(pairs, out)
+    if grid:
+        _check_grid(grid, tasks, [*sources, *targets])
     cells = None if mask is None else read_mask(mask, translator.lr_size)
     nothing = torch.zeros(1, 3, translator.img_size, translator.img_size)
     translator.dial(nothing, torch.zeros(()), strength, cells)  # or it would be refused later
@@ -315,14 +342,29 @@ def _is_done(task: Task, settings: dict[str, str], read: _Reader) -> bool:
     return True
 
 
-def _check_names(tasks: list[Task]) -> None:
-    seen: dict[str, Task] = {}
+def _tasks(pairs: list[tuple], out: str) -> list[Task]:
+    """The tasks of all pairs, each pair once, and no two results of one name in any case."""
+    tasks = [Task(source, target, out) for source, target in dict.fromkeys(pairs)]
+    taken = Counter(task.name.casefold() for task in tasks)
     for task in tasks:
-        other = seen.setdefault(task.file.lower(), task)
-        if other is not task:
+        if taken[task.name.casefold()] > 1:
+            task.tell_apart()
+    return tasks
+
+
+def _check_grid(grid: str, tasks: list[Task], places: list[str]) -> None:
+    """Refuse a grid that would take a picture's place, or become a source of the next call.
+
+    Raises:
+        ValueError: Saying where it may go.
+    """
+    real = os.path.realpath(grid)
+    if real in {os.path.realpath(path) for task in tasks for path in (task.source, task.target)}:
+        raise ValueError(f"--grid: '{grid}' is one of the pictures; give a new name")
+    for place in places:
+        if os.path.isdir(place) and real.startswith(os.path.realpath(place) + os.sep):
             raise ValueError(
-                f"two results would be '{task.file}': of '{other.source}' with '{other.target}' "
-                f"and of '{task.source}' with '{task.target}'; rename one, or translate them apart"
+                f"--grid: '{grid}' lies among the pictures of '{place}'; put it beside"
             )
 
 

@@ -20,6 +20,7 @@ from ..datasets.decode import UNDECODABLE, to_rgb
 from ..datasets.pictures import (
     EMBEDDED,
     list_pictures,
+    natural,
     picture_path,
     read_picture,
     resolve_root,
@@ -452,13 +453,14 @@ def is_root(name: str) -> bool:
 
 
 def pictures_in(root: str) -> list[tuple[str, str]]:
-    """All pictures of a folder, zip or embedded set, and their names in it.
+    """All pictures of a folder, zip or embedded set, and their names in it, in natural order.
 
     Raises:
         FileNotFoundError: If there is no such place, or no picture in it.
     """
     place = resolve_root(root)
-    found = [(picture_path(place, name), name) for name in list_pictures(place)]
+    names = sorted(list_pictures(place), key=natural)
+    found = [(picture_path(place, name), name) for name in names]
     if not found:
         raise FileNotFoundError(f"there are no pictures in '{root}'")
     return found

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -25,3 +27,18 @@ def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
         monkeypatch.setattr(os, name, lambda *a, n=name, f=real: (calls.append(n), f(*a)))
     write_json(str(tmp_path / 'a.json'), {})
     assert calls == ['fsync', 'replace']
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    gone = subprocess.Popen([sys.executable, '-c', ''])
+    gone.wait()
+    old = tmp_path / f'a.json.{gone.pid}.partial'
+    new = tmp_path / f'a.json.{gone.pid}0.partial'
+    alive = tmp_path / f'a.json.{os.getpid()}.partial'
+    other = tmp_path / f'b.json.{gone.pid}.partial'
+    for path in (old, new, alive, other):
+        path.write_text('half')
+        os.utime(path, (1e9, 1e9) if path is not new else None)
+    write_json(str(tmp_path / 'a.json'), {})
+    # its own name of this process is the one that it wrote and moved away
+    assert {p.name for p in tmp_path.iterdir()} == {'a.json', new.name, other.name}

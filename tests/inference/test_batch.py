@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -106,9 +107,12 @@ def test_odd_names(translator, pictures, tmp_path):
     shutil.copy(pictures[0], folder / ('c' * 240 + '.jpg'))
     shutil.copy(pictures[1], tmp_path / f'{target}.jpg')
     found = translate_files(translator, [str(folder)], [str(tmp_path / f'{target}.jpg')], str(out))
-    assert found == (3, 1)
+    assert found == (4, 0)
     assert {f'a.jpg__{target}.png', f'a.png__{target}.png'} < set(os.listdir(out))
-    assert sum('too long' in line.get('error', '') for line in report(out)) == 1
+    (short,) = [name for name in os.listdir(out) if name.startswith('ccc')]
+    assert re.fullmatch(r'c{171}~[0-9a-f]{8}\.png', short)
+    again = translate_files(translator, [str(folder)], [str(tmp_path / f'{target}.jpg')], str(out))
+    assert again == (4, 0) and len(os.listdir(out)) == 5  # the report, and nothing made twice
 
 
 def test_results_below_the_sources_are_no_sources(translator, pictures, tmp_path):
@@ -198,11 +202,44 @@ def test_finding_pictures(heads, tmp_path):
         find_pictures([str(tmp_path)])
 
 
-def test_names_that_clash_are_refused(translator, pictures, tmp_path):
-    for folder in 'ab':
-        (tmp_path / folder).mkdir()
-        shutil.copy(pictures[0], tmp_path / folder / 'same.jpg')
-    twins = [str(tmp_path / folder / 'same.jpg') for folder in 'ab']
-    with pytest.raises(ValueError, match='two results would be'):
-        translate_files(translator, twins, pictures[1:2], str(tmp_path / 'out'))
-    assert not (tmp_path / 'out').exists()
+def test_names_that_clash_are_told_apart(translator, pictures, tmp_path):
+    for i, name in enumerate(('a/same', 'b/same', 'c/Same', 'c/other')):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(pictures[i], tmp_path / f'{name}.jpg')
+    sources = [str(tmp_path / f'{name}.jpg') for name in ('a/same', 'b/same', 'c/Same', 'c/other')]
+    target = os.path.basename(pictures[4]).removesuffix('.jpg')
+    out = tmp_path / 'out'
+    assert translate_files(translator, sources, pictures[4:5], str(out)) == (4, 0)
+    names = sorted(name for name in os.listdir(out) if name.endswith('.png'))
+    assert f'other__{target}.png' in names and len({name.lower() for name in names}) == 4
+    lines = {line['source']: line['file'] for line in report(out)}
+    for i, source in enumerate(sources):  # each is its own source's
+        (expected,) = translator.translate(pictures[i], pictures[4])
+        assert np.array_equal(Image.open(lines[source]), expected.image)
+    assert translate_files(translator, sources[::-1], pictures[4:5], str(out)) == (4, 0)
+    assert sorted(n for n in os.listdir(out) if n.endswith('.png')) == names
+
+
+def test_pictures_in_natural_order(tmp_path, pictures):
+    for name in ('frame10', 'frame2', 'frame1'):
+        shutil.copy(pictures[0], tmp_path / f'{name}.jpg')
+    for place in (str(tmp_path), f'{tmp_path}/*.jpg'):
+        assert [name for _, name in find_pictures([place])] == ['frame1', 'frame2', 'frame10']
+
+
+def test_a_grid_takes_no_pictures_place(translator, pictures, tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    shutil.copy(pictures[0], folder / 'a.jpg')
+    Image.open(pictures[0]).save(tmp_path / 'b.png')
+    before = (tmp_path / 'b.png').read_bytes()
+    out = str(tmp_path / 'out')
+    for sources, grid, message in (
+        ([str(tmp_path / 'b.png')], tmp_path / 'b.png', 'is one of the pictures'),
+        ([str(folder)], folder / 'grid.png', 'lies among the pictures'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            translate_files(translator, sources, pictures[1:2], out, grid=str(grid), overwrite=True)
+    assert (tmp_path / 'b.png').read_bytes() == before and not os.path.exists(out)
+    with pytest.raises(ValueError, match=r"'.*result\.png' looks like a picture.*give a folder"):
+        translate_files(translator, pictures[:1], pictures[1:2], str(tmp_path / 'result.png'))

@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .datasets.transforms import FITS
+from .lr import DOWN_METHODS, check_choice
 from .models.generator import scale_steps
 from .parts import check_parts
 from .settings import check_settings
@@ -224,6 +226,9 @@ def check_config(cfg: Config) -> None:
             if not isinstance(cfg[name], int):
                 raise ValueError(f'{name} is {cfg[name]!r}; it must be a whole number of pixels')
         scale_steps(cfg.img_size, cfg.lr_size)
+    for name, choices in (('fit', FITS), ('lr_method', DOWN_METHODS)):
+        if cfg.get(name) is not None:
+            check_choice(name, cfg[name], choices)
     batch_size = cfg.get('train_dataloader', {}).get('batch_size', 2)
     if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
         raise ValueError(

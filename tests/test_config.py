@@ -157,6 +157,8 @@ def test_dotted_options_win(root):
         ({'model.generatr.max_channels': 8}, "no 'generatr'"),
         ({'train_pipeline.2.flip_ratio': 0.0}, "no 'train_pipeline'"),
         ({'model.autocast.dtype': 1}, "has None where 'dtype'"),
+        ({'fit': 'nope'}, "fit is 'nope'; accepted are stretch, crop"),
+        ({'lr_method': 'nope'}, "lr_method is 'nope'; accepted are box, bicubic"),
         ({'img_size': 100}, 'img_size=100 with lr_size=8'),
         ({'img_size': '64px'}, "'64px'"),
         ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),

@@ -404,6 +404,11 @@ class PairedPool(ImagePool):
         if self.pair_file and os.path.exists(self.pair_file):
             return self._read_pairs(self.pair_file)
         names = [picture['name'] for picture in self.pictures]
+        if len(names) < 2:
+            raise PictureError(
+                f"'{self.data_root}' has a single picture for '{self.split}', '{names[0]}': a pair "
+                f'takes two pictures that are held out'
+            )
         classes = [picture['class_name'] for picture in self.pictures]
         targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)
         fewest = min(map(len, targets))

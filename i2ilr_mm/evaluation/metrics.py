@@ -237,6 +237,10 @@ class ResultFeatures(PairScores):
         return [features[key] for features in known]
 
 
+FEW = 10
+"""Scores of fewer pictures than a tenth of the features' dimensions come with a warning."""
+
+
 @METRICS.register_module()
 class DistributionScores(ResultFeatures):
     """Distances between results and real pictures in a feature network's eyes, in one pass.
@@ -373,6 +377,12 @@ class DistributionScores(ResultFeatures):
             weights=self.network.weights_hash,
             resize=self.network.resize,
         )
+        width = next(iter(rows.values())).numel()
+        if FEW * smallest < width:
+            about['warning'] = (
+                f'measured on as few as {smallest} pictures, in {width} dimensions; the interval '
+                f'holds for other draws of these pictures, and the number says little of others'
+            )
         per_task = f'; mean over {len(tasks)} class pairs' if self.by_class else ''
         scores = []
         for names, settings, function in self._families(size):

@@ -30,6 +30,7 @@ class Score:
         settings: Constants of the score, as text.
         spread: Standard deviation over its subsets.
         problem: Why the number could not be computed.
+        warning: Why it says little.
         protocol: The pairs that were scored.
     """
 
@@ -48,6 +49,7 @@ class Score:
     settings: str | None = None
     spread: float | None = None
     problem: str | None = None
+    warning: str | None = None
     protocol: str | None = None
 
 
@@ -95,7 +97,11 @@ def report_table(scores: Sequence[Score]) -> str:
             spread = '' if s.spread is None else f' (spread {number(s.spread)})'
             unit, real = s.unit + spread + better, str(s.n_real or '-')
             rows.append((s.name, number(s.value), interval, unit, str(s.n), real, network))
-    problems = [f'{s.name}: {s.problem}' for s in scores if s.problem]
+    told: dict[str, list[str]] = {}  # several scores may have one problem
+    for s in scores:
+        if s.problem or s.warning:
+            told.setdefault(str(s.problem or s.warning), []).append(s.name)
+    problems = [f'{", ".join(names)}: {what}' for what, names in told.items()]
     parts = [table(rows), _table_beside([s for s in scores if s.name.partition('.')[0] in beside])]
     return '\n\n'.join(part for part in (*parts, '\n'.join(problems)) if part)
 

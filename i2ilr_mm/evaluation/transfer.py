@@ -2,10 +2,12 @@
 
 import json
 import os
+from logging import WARNING
 from typing import Any
 
 import torch
 from mmagic.registry import METRICS
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -21,14 +23,14 @@ def read_attributes(root: str) -> dict[str, dict]:
     """The truth that a root's heads were rendered from, by their names in it.
 
     Raises:
-        ValueError: If the root has no attributes.json.
+        FileNotFoundError: If the root has no attributes.json.
     """
     try:
         return json.loads(read_bytes(picture_path(root, 'attributes.json')))
     except PictureError as error:
-        raise ValueError(
+        raise FileNotFoundError(
             f"TransferTruth needs the truth that the heads were rendered from, and '{root}' has no "
-            f"attributes.json; it is for 'embedded:heads64' and sets like it"
+            f"attributes.json (it is for 'embedded:heads64' and sets like it)"
         ) from error
 
 
@@ -64,7 +66,13 @@ class TransferTruth(PairScores):
         """Find the truth of every picture of the pool."""
         super().prepare(module, dataloader)
         root = self.dataset.resolved_root
-        truth = read_attributes(root)
+        self.lr_method = self.lr_method or str(module.lr_method)
+        try:
+            truth = read_attributes(root)
+        except FileNotFoundError as error:
+            print_log(f'{error}: its scores are left out', 'current', WARNING)
+            self.truth = []
+            return
         names = [name_in_root(path, root) for path in self.dataset.real_pictures()]
         missing = [name for name in names if name not in truth]
         if missing:
@@ -73,7 +81,6 @@ class TransferTruth(PairScores):
                 f"pictures, among them '{missing[0]}'"
             )
         self.truth = [truth[name] for name in names]
-        self.lr_method = self.lr_method or str(module.lr_method)
         self.probes.to(self.device)
 
     @torch.inference_mode()
@@ -84,10 +91,15 @@ class TransferTruth(PairScores):
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep what the probes read off each result."""
+        if not self.truth:
+            self.rows.update((sample['sample_idx'], None) for sample in data_samples)
+            return
         images = torch.stack([self.picture(sample) for sample in data_samples])
         self.rows.update(zip((s['sample_idx'] for s in data_samples), self._read(images)))
 
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
+        if not self.truth:
+            return []
         self.of_pictures = self.of_pictures or self._of_pictures()
         labels, real, enlarged = self.of_pictures
         index = {p['img_path']: i for i, p in enumerate(self.dataset.pictures)}

@@ -128,9 +128,15 @@ def check_state(model: nn.Module, state: dict[str, Any], path: str) -> None:
     """Compare names and shapes of a state dict with the model's.
 
     Raises:
-        ValueError: If they differ; names the first entries.
+        ValueError: If they differ, or a value is not finite; names the first entries.
     """
     expected = model.state_dict()
+    broken = [n for n, v in state.items() if torch.is_tensor(v) and not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"'{path}' holds values that are not finite, in {len(broken)} of {len(state)} entries, "
+            f'first {broken[0]}: the training went astray, or the file is damaged; use another'
+        )
     wrong = state_differences(expected, state)
     if wrong:
         raise ValueError(

@@ -106,6 +106,14 @@ def test_what_is_left_out_is_told(heads, tmp_path, monkeypatch):
     assert "first 'beside.png'" in line
 
 
+def test_a_single_held_out_picture_makes_no_pair(tmp_path):
+    for name in ('train/a', 'train/b', 'val/c'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new('RGB', (64, 64)).save(tmp_path / f'{name}.png')
+    with pytest.raises(PictureError, match="a single picture for 'val', 'c.png': a pair takes two"):
+        pairs(tmp_path)
+
+
 def test_large_pictures_are_told(heads, monkeypatch):
     lines = []
     monkeypatch.setattr(pools, 'print_log', lambda line, *_: lines.append(line))

@@ -151,6 +151,17 @@ def test_fewer_results(dataset):
             distribution(fake_nums=given).prepare(Module(), Loader(dataset))
 
 
+def test_few_pictures_come_with_a_warning(dataset, monkeypatch):
+    """Of a tenth of the dimensions; here the tenth is changed, as the features are few."""
+    metric = distribution()
+    scored(metric, dataset)
+    assert all(score.warning is None for score in metric.report)
+    monkeypatch.setattr(module, 'FEW', 1)  # 6 pictures, 12 dimensions
+    metric = distribution()
+    scored(metric, dataset)
+    assert all('as few as 6 pictures, in 12 dimensions' in s.warning for s in metric.report)
+
+
 def test_a_score_that_cannot_be_computed_says_why(dataset):
     """Six reals have no seven neighbours; the other scores are there all the same."""
     metric = distribution(k=7)

@@ -69,3 +69,11 @@ def test_collect():
         report = [1, 2]
 
     assert collect_reports([Metric(), object(), Metric()]) == [1, 2, 1, 2]
+
+
+def test_what_says_little_is_told_once_for_all_its_scores():
+    scores = [Score(name, 1.0, 'x', 'lower', 2, warning='of 2 pictures') for name in 'ab']
+    scores.append(Score('c', math.nan, 'x', 'lower', 2, problem='too few'))
+    lines = report_table(scores).splitlines()
+    assert lines[-2:] == ['a, b: of 2 pictures', 'c: too few']
+    assert report_dict(scores)['a']['warning'] == 'of 2 pictures'

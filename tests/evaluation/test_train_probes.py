@@ -27,7 +27,7 @@ def test_lr_pictures_show_less(tmp_path):
 
 
 def test_other_data_are_refused(heads, tmp_path):
-    with pytest.raises(ValueError, match=r'no attributes\.json'):
+    with pytest.raises(FileNotFoundError, match=r'no attributes\.json'):
         train_probes(str(heads), 1, str(tmp_path / 'x.safetensors'))
     with pytest.raises(FileNotFoundError, match='nowhere'):
         train_probes('nowhere', 1, str(tmp_path / 'x.safetensors'))

@@ -111,6 +111,10 @@ def rewritten(path, out, drop=(), **changes):
     return out
 
 
+def dumped(facts):
+    return {name: json.dumps(value) for name, value in facts.items()}
+
+
 def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_path):
     path, other = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
     publish(model, str(path), {})
@@ -125,7 +129,12 @@ def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_
     refused("metadata of '.*' is damaged", fit='{')
     refused("fit is 'nope'", fit='"nope"')
     refused("lr_method is 'nope'", lr_method='"nope"')
-    network = read_release(str(path))[1]['network']
+    state, facts = read_release(str(path))
+    network = facts['network']
+    state['from_rgb.bias'][0] = float('nan')
+    save_file(state, other, metadata={'format': 'i2ilr_mm generator', **dumped(facts)})
+    with pytest.raises(ValueError, match=r'not finite, in 1 of \d+ entries, first from_rgb.bias'):
+        Translator(other, device='cpu')
     for change, message in (
         (dict(style=True), 'does not fit'),
         (dict(img_size=48), 'img_size=48 with lr_size=8'),

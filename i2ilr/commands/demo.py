@@ -37,4 +37,5 @@ def main(args: argparse.Namespace) -> None:
 
     torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and mean nothing here
     model = Translator(args.model, args.checkpoint, args.device, cfg_options=args.cfg_options)
-    serve(create_app(model, args.examples, args.max_upload_mb), args.host, args.port)
+    app = create_app(model, args.examples, args.max_upload_mb, args.host)
+    serve(app, args.host, args.port)

@@ -1,11 +1,17 @@
 """A web page to translate one picture at a time: drop a source, drop or paint an LR target."""
 
 import base64
+import hashlib
 import io
+import ipaddress
 import json
+import re
+import socket
 import threading
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -23,13 +29,19 @@ MOST_PIXELS = 50_000_000
 """Of an uploaded picture; a small file can hold very many."""
 
 
-def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.0) -> Any:
+def create_app(
+    translator: Translator, examples: str, max_upload_mb: float = 20.0, host: str = 'localhost'
+) -> Any:
     """The page as a Flask application.
+
+    Requests that other pages send are refused: those whose Host is a name that another site may
+    have pointed here (DNS rebinding), and those of another origin.
 
     Args:
         translator: The model.
         examples: Folder, zip or embedded set, from which some pictures are offered.
         max_upload_mb: Largest request that is accepted, in megabytes.
+        host: The name that it is served under, besides 'localhost' and addresses.
 
     Raises:
         FileNotFoundError: If there are no such examples.
@@ -47,10 +59,30 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
     app = flask.Flask('i2ilr_mm')
     app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
     one_at_a_time = threading.Lock()
+    content = PAGE.read_bytes()
+    policy = _policy(content.decode())
+
+    @app.before_request
+    def of_this_page_alone() -> Any:
+        request = flask.request
+        if not _is_own_name(request.host, host):
+            return dict(error=f"'{request.host}' is no name of this page"), 403
+        origin = request.headers.get('Origin')
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            return dict(error='another page asked; open this one itself'), 403
+        return None
+
+    @app.after_request
+    def say_what_is_allowed(response: Any) -> Any:
+        response.headers['Content-Security-Policy'] = policy
+        response.headers['X-Content-Type-Options'] = 'nosniff'
+        response.headers['Referrer-Policy'] = 'no-referrer'
+        response.headers['Cross-Origin-Resource-Policy'] = 'same-origin'
+        return response
 
     @app.get('/')
     def page() -> Any:
-        return flask.Response(PAGE.read_bytes(), mimetype='text/html')
+        return flask.Response(content, mimetype='text/html')
 
     @app.get('/api/model')
     def model() -> Any:
@@ -99,6 +131,28 @@ def create_app(translator: Translator, examples: str, max_upload_mb: float = 20.
         return dict(error=f'the upload is larger than the {max_upload_mb:g} MB allowed here'), 413
 
     return app
+
+
+def _is_own_name(host: str, served: str) -> bool:
+    """Whether a Host header is an address, this machine's name, or the one that was asked for."""
+    try:
+        name = urlsplit(f'//{host}').hostname or ''
+    except ValueError:
+        return False
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return name in ('localhost', served.lower(), socket.gethostname().lower())
+
+
+def _policy(page: str) -> str:
+    """A Content-Security-Policy under which the page's own script runs, and nothing else."""
+    scripts = re.findall(r'<script>(.*?)</script>', page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = ' '.join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; connect-src 'self'; "
+        f"img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _examples(translator: Translator, place: str) -> list[np.ndarray]:
@@ -216,6 +270,11 @@ def serve(app: Any, host: str, port: int) -> None:
             host=host,
             port=port,
             threads=4,
+            # Connections on which nothing comes must not keep others out.
+            connection_limit=1000,
+            channel_timeout=20,
+            cleanup_interval=5,
+            asyncore_use_poll=True,
             # Flask's answer is the better one, so that it should see what is little too large.
             max_request_body_size=2 * app.config['MAX_CONTENT_LENGTH'],
         )

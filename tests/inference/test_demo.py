@@ -1,12 +1,19 @@
 import base64
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
+import socket
+import subprocess
+import sys
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from i2ilr_mm.inference.demo import create_app
@@ -176,28 +183,24 @@ def test_painting_in_a_browser(address, heads, tmp_path):
         page.locator('#colour').fill('#00ff00')
         page.locator('#paint .cell').nth(3 * 8 + 4).click()
         expect(figures).to_contain_text('it meets the target')
-        page.wait_for_function(
-            "getComputedStyle(document.querySelectorAll('#shrunk > .cell')[28]).backgroundColor"
-            " === 'rgb(0, 255, 0)'"
+        expect(page.locator('#shrunk > .cell').nth(28)).to_have_css(
+            'background-color', 'rgb(0, 255, 0)'
         )
         page.keyboard.press('ArrowRight')
         page.keyboard.press('Space')
-        page.wait_for_function(
-            "getComputedStyle(document.querySelectorAll('#shrunk > .cell')[29]).backgroundColor"
-            " === 'rgb(0, 255, 0)'"
+        expect(page.locator('#shrunk > .cell').nth(29)).to_have_css(
+            'background-color', 'rgb(0, 255, 0)'
         )
         label = page.locator('#paint .cell').nth(29).get_attribute('aria-label')
         assert label == 'row 4, column 6: #00ff00'
         page.check('input[value=free]')
         page.locator('#paint .cell').nth(29).click()
-        page.wait_for_function(
-            "getComputedStyle(document.querySelectorAll('#asked > .cell')[29]).backgroundColor"
-            " !== 'rgb(0, 255, 0)'"
+        expect(page.locator('#asked > .cell').nth(29)).not_to_have_css(
+            'background-color', 'rgb(0, 255, 0)'
         )
         page.click('#undo')
-        page.wait_for_function(
-            "getComputedStyle(document.querySelectorAll('#asked > .cell')[29]).backgroundColor"
-            " === 'rgb(0, 255, 0)'"
+        expect(page.locator('#asked > .cell').nth(29)).to_have_css(
+            'background-color', 'rgb(0, 255, 0)'
         )
         assert colour(page, 'shrunk', 3, 4) == 'rgb(0, 255, 0)'
         shown = page.evaluate(RESULT_CELL, [3, 4])  # the picture itself
@@ -206,7 +209,7 @@ def test_painting_in_a_browser(address, heads, tmp_path):
         notes = tmp_path / 'notes.txt'
         notes.write_text('no picture')
         page.set_input_files('#target-file', notes)
-        expect(page.locator('#message')).to_contain_text('is no picture that can be read')
+        expect(page.locator('#message')).to_contain_text("'notes.txt' is no picture")
 
         page.locator('#paint .cell').nth(29).click()  # left to the source, and so with a new target
         other = page.locator('#paint .cell').nth(0)
@@ -222,3 +225,56 @@ def test_painting_in_a_browser(address, heads, tmp_path):
             page.screenshot(path=shot, full_page=True)
         browser.close()
     assert problems == [] and elsewhere == []
+
+
+@pytest.mark.parametrize(
+    'headers, status',
+    [
+        ({'Host': 'localhost:7860'}, 200),
+        ({'Host': '127.0.0.1:7860'}, 200),
+        ({'Host': '[::1]:7860'}, 200),
+        ({'Host': '192.168.0.7'}, 200),
+        ({'Host': socket.gethostname()}, 200),
+        ({'Host': 'evil.example:7860'}, 403),
+        ({'Host': '[::1'}, 403),
+        ({'Host': 'localhost:7860', 'Origin': 'http://localhost:7860'}, 200),
+        ({'Host': 'localhost:7860', 'Origin': 'http://localhost:8000'}, 403),
+        ({'Host': 'localhost:7860', 'Origin': 'https://evil.example'}, 403),
+        ({'Host': 'localhost:7860', 'Origin': 'null'}, 403),
+    ],
+)
+def test_other_pages_are_kept_out(client, headers, status):
+    """DNS rebinding, and forms of other sites."""
+    assert client.get('/api/examples/0', headers=headers).status_code == status
+
+
+def test_the_pages_own_script_is_all_that_may_run(client):
+    answer = client.get('/')
+    policy = answer.headers['Content-Security-Policy']
+    scripts = re.findall(r'<script>(.*?)</script>', answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert len(scripts) == 1 and f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert not re.search(r'\son\w+=', answer.text)  # attributes that hold scripts would not run
+
+
+def test_silent_connections_keep_nobody_out():
+    """110 connections on which nothing is sent."""
+    served = subprocess.Popen(
+        [sys.executable, '-m', 'i2ilr', 'demo', '--model', 'embedded:heads64', '--port', '0'],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    silent = []
+    try:
+        line = next(line for line in served.stdout if 'open http' in line)
+        port = int(re.search(r':(\d+)/', line)[1])
+        silent = [socket.create_connection(('127.0.0.1', port)) for _ in range(110)]
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/api/model', timeout=10) as answer:
+            assert json.load(answer)['img_size'] == 64
+    finally:
+        for connection in silent:
+            connection.close()
+        served.terminate()
+        served.communicate(timeout=20)

@@ -3,9 +3,12 @@
 import os
 import re
 import zipfile
+import zlib
+from logging import WARNING
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
 
 from i2ilr.files import replacing
 
@@ -50,8 +53,21 @@ def latest_checkpoint(work_dir: str) -> str | None:
     note = os.path.join(work_dir, 'last_checkpoint')
     if os.path.isfile(note):
         candidates.append(Path(note).read_text(encoding='utf-8').strip())
-    # Half a file lacks the directory at the end of a zip, which is what torch.save writes.
-    return next((path for path in candidates if zipfile.is_zipfile(path)), None)
+    for path in candidates:
+        if is_whole(path):
+            return path
+        if os.path.exists(path):
+            print_log(f"'{path}' is damaged, and passed over", 'current', WARNING)
+    return None
+
+
+def is_whole(path: str) -> bool:
+    """Whether a checkpoint is a zip, which torch.save writes, and all in it has its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error):
+        return False
 
 
 def remove_partials(folder: str) -> None:

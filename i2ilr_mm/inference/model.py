@@ -1,6 +1,7 @@
 """Build the model of a config and load a checkpoint into it."""
 
 import os
+import re
 from typing import Any
 
 import torch
@@ -111,7 +112,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         if isinstance(checkpoint, dict) and 'Gen' in checkpoint:
             hint = '; it looks like one of the published code: convert it with i2ilr convert'
         raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
-    return state
+    # Wrappers of several GPUs put 'module.' before what they hold.
+    return {re.sub(r'(^|\.)module\.', r'\1', name): value for name, value in state.items()}
 
 
 def load_state(model: I2ILR, state: dict[str, Any], path: str) -> None:

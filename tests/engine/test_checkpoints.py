@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
+from i2ilr_mm.engine import checkpoints
 from i2ilr_mm.engine.checkpoints import latest_checkpoint, remove_partials
 
 
@@ -28,6 +29,20 @@ def test_the_highest_whole_checkpoint_is_chosen(tmp_path):
         assert latest_checkpoint(folder) == whole
     os.remove(tmp_path / 'last_checkpoint')
     assert latest_checkpoint(folder) == whole
+
+
+@pytest.mark.parametrize('at', [0.05, 0.3, 0.5, 0.9])
+def test_damage_anywhere_is_noticed_and_told(tmp_path, monkeypatch, at):
+    said = []
+    monkeypatch.setattr(checkpoints, 'print_log', lambda line, *_: said.append(line))
+    whole = save(tmp_path / 'iter_10.pth')
+    torch.save(dict(x=torch.ones(10_000)), tmp_path / 'iter_11.pth')
+    content = bytearray((tmp_path / 'iter_11.pth').read_bytes())
+    middle = int(len(content) * at)
+    content[middle : middle + 8] = bytes(b ^ 0xFF for b in content[middle : middle + 8])
+    (tmp_path / 'iter_11.pth').write_bytes(content)
+    assert latest_checkpoint(str(tmp_path)) == whole
+    assert said == [f"'{tmp_path}/iter_11.pth' is damaged, and passed over"]
 
 
 def test_checkpoints_under_other_names_are_found_by_the_note(tmp_path):

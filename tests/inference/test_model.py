@@ -42,3 +42,17 @@ def test_checkpoints_must_fit(config, tiny_options, tmp_path):
         init_model(config, tmp_path / 'c.pth')
     with pytest.raises(FileNotFoundError, match='none.pth'):
         init_model(config, tmp_path / 'none.pth')
+
+
+def test_prefixes_of_wrappers_are_understood(config, tiny_options, tmp_path):
+    first = init_model(config, cfg_options=tiny_options)
+    for wrap in ('module.{}', '{}'):
+        state = {}
+        for name, value in first.state_dict().items():
+            network, _, rest = name.partition('.')
+            inner = f'{network}.module.{rest}' if wrap == '{}' and rest else name
+            state[wrap.format(inner)] = value
+        torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+        second = init_model(config, tmp_path / 'a.pth', cfg_options=tiny_options)
+        source, lr = torch.randn(1, 3, 32, 32), torch.randn(1, 3, 8, 8)
+        assert torch.equal(first.predict(source, lr), second.predict(source, lr))

@@ -157,7 +157,8 @@ def accepted(built: Callable) -> dict[str, Any] | None:
         except (TypeError, ValueError):  # written in C
             return None
         hints = _hints(call)
-        for name, parameter in signature.parameters.items():
+        own = list(signature.parameters.items())[isinstance(built, type) :]  # without self
+        for name, parameter in own:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 found.setdefault(name, hints.get(name))
         open_ended = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())

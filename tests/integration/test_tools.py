@@ -414,7 +414,8 @@ def test_a_wrong_option_of_a_score_is_one_line(heads, tmp_path):
     command = ['test.py', CONFIG, 'untrained', '--work-dir', tmp_path, *options(heads, wrong)]
     result = python(*command, check=False)
     assert result.returncode == 1 and 'Traceback' not in result.stdout
-    assert 'error: the config cannot be built' in result.stdout and "'foo'" in result.stdout
+    assert 'error: test_evaluator.0.foo is unknown; there are' in result.stdout
+    assert 'lr_method' in result.stdout and 'self' not in result.stdout
 
 
 def test_compare_scores(tmp_path):

@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..models.i2ilr import unwrap
+from ..models.losses import SoftplusGANLoss
 from .checkpoints import latest_checkpoint
 
 
@@ -90,7 +92,7 @@ class CollapseWatchHook(Hook):
 
     Args:
         interval: Iterations between two looks at the losses.
-        saturated: Mean discriminator loss per term that is warned of.
+        saturated: Mean discriminator loss per term, without its weight, that is warned of.
         rise: Factor of the LR error that is warned of.
 
     Raises:
@@ -104,6 +106,14 @@ class CollapseWatchHook(Hook):
             raise ValueError(f'interval={interval} must be at least 1')
         self.interval, self.saturated, self.rise = interval, saturated, rise
         self.warned: set[str] = set()
+        self.weights: dict[str, float] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        model = unwrap(runner.model)
+        for letter, name in (('d', 'gan_loss'), ('p', 'projected_loss')):
+            loss = getattr(model, name, None)
+            if isinstance(loss, SoftplusGANLoss):  # MMagic's losses weigh the generator's alone
+                self.weights[letter] = loss.loss_weight
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         if not self.every_n_train_iters(runner, self.interval):
@@ -130,8 +140,12 @@ class CollapseWatchHook(Hook):
             for name in (f'loss_{letter}_fake', f'loss_{letter}_rec')
             if self._logged(runner, name)
         ]
+        weight = self.weights.get(letter, 1.0)
+        if not weight:
+            return
         # Every set of fakes comes with weight 2, and the reals with as much.
-        loss = self._mean(runner, f'loss_{letter}_real', *fakes) / (4 * max(len(fakes), 1))
+        terms = 4 * max(len(fakes), 1) * weight
+        loss = self._mean(runner, f'loss_{letter}_real', *fakes) / terms
         self._tell(
             runner,
             f'saturation of the {network}',

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,9 +115,11 @@ class Translator:
         model: A published generator: a .safetensors file, a folder with one, or
             'embedded:heads64'. With a checkpoint: its config, as a file, a name or loaded.
         checkpoint: A checkpoint of a training, or a published generator; None if ``model`` is one.
-        device: 'auto' takes a GPU where there is one; on it the network runs in bfloat16.
+        device: 'auto' takes a GPU where there is one.
         batch_size: Pictures that go through the network at once.
         cfg_options: Options over the config's.
+        amp: Run the network under bfloat16 autocast, which GPUs do faster. Otherwise it runs in
+            float32, as the scores of tools/test.py do unless the config sets ``model.autocast``.
 
     Attributes:
         facts: What is known of the model, see :func:`i2ilr_mm.inference.release.describe`.
@@ -134,10 +137,11 @@ class Translator:
         device: str | torch.device = 'auto',
         batch_size: int = 16,
         cfg_options: dict[str, Any] | None = None,
+        amp: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; at least 1 is needed')
-        self.device, self.batch_size = _usable(device), batch_size
+        self.device, self.batch_size, self.amp = _usable(device), batch_size, amp
         if checkpoint is None:
             network, self.facts = load_generator(_published(model, cfg_options))
         else:
@@ -173,7 +177,7 @@ class Translator:
                 'embedded:heads64', or a Hub id, 'user/name' (needs ``i2ilr_mm[hub]``).
             revision: Branch, tag or commit on the Hub.
             token: Access token of the Hub.
-            **options: ``device`` and ``batch_size``, as for the class.
+            **options: ``device``, ``batch_size`` and ``amp``, as for the class.
 
         Raises:
             FileNotFoundError: If there is no such place, or no model in it.
@@ -394,13 +398,34 @@ class Translator:
 
     @torch.inference_mode()
     def run(self, source: Tensor, lr: Tensor, project: bool = False) -> Tensor:
-        """Results (B, 3, H, H) uint8 of sources and LR targets, tensors in [-1, 1]."""
+        """Results (B, 3, H, H) uint8 of sources and LR targets, tensors in [-1, 1].
+
+        Raises:
+            ValueError: If the results are not finite.
+        """
         source, lr = source.to(self.device), lr.to(self.device)
-        kind = self.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=kind == 'cuda'):
-            image = self.network(source, lr)
-        image = image.float().clamp(-1, 1)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+        with _without_denormals(), autocast:
+            image = self.network(source, lr).float()
+        if not image.isfinite().all():
+            raise ValueError(
+                'the model gives values that are not finite: its weights are broken; take an '
+                'earlier checkpoint'
+            )
+        image = image.clamp(-1, 1)
         return (match(image, lr, self.lr_method) if project else to_uint8(image)).cpu()
+
+
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Take denormal numbers as 0 in this thread: they slow a CPU down and mean nothing here."""
+    kept = torch.full((1,), 1e-40).mul(1).item() > 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        if kept:
+            torch.set_flush_denormal(False)
 
 
 def _published(model: Any, cfg_options: Any) -> str:

@@ -629,7 +629,7 @@ class I2ILR(BaseModel):
 
     @torch.no_grad()
     def predict(self, source: Tensor, lr: Tensor, network: str = 'generator_ema') -> Tensor:
-        """Translate sources towards LR targets; every prediction goes through here.
+        """Translate sources towards LR targets; as every prediction does.
 
         Args:
             source: (B, 3, H, W) in [-1, 1].
@@ -639,10 +639,14 @@ class I2ILR(BaseModel):
         Returns:
             (B, 3, H, W) in [-1, 1], clamped, of the source's dtype.
         """
+        return self._translate(source, lr, network).clamp(-1, 1)
+
+    def _translate(self, source: Tensor, lr: Tensor, network: str) -> Tensor:
         net = unwrap(getattr(self, network))
         with self._autocast():
-            return net(self._layout(source), lr).to(source.dtype).clamp(-1, 1)
+            return net(self._layout(source), lr).to(source.dtype)
 
+    @torch.no_grad()
     def val_step(self, data: dict) -> list[DataSample]:
         """Predict a batch of (source, LR target) pairs with the EMA generator.
 
@@ -655,8 +659,8 @@ class I2ILR(BaseModel):
         """
         data = self.data_preprocessor(data, False)
         inputs = data['inputs']
-        results = self.predict(inputs['img'], inputs['lr'])
-        if not results.isfinite().all():
+        results = self._translate(inputs['img'], inputs['lr'], 'generator_ema')
+        if not results.isfinite().all():  # before clamping, which hides infinity
             raise ValueError(
                 'the EMA generator gives values that are not finite: its weights or its training '
                 'are broken; go back to an earlier checkpoint'

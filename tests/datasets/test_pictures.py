@@ -266,3 +266,26 @@ def test_what_else_a_root_is(tmp_path):
     (tmp_path / 'a.zip').write_bytes(b'Rar!\x1a\x07\x01\0')
     with pytest.raises(FileNotFoundError, match=r"data_root '.*a.zip' is a RAR archive.*unpack it"):
         resolve_root(str(tmp_path / 'a.zip'), 'data_root')
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
+def test_a_forked_worker_reads_a_zip_by_a_handle_of_its_own(tmp_path, colours):
+    """A shared handle has one position, which two processes would pull to and fro."""
+    path = str(tmp_path / 'a.zip')
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name in ('a.png', 'b.png'):
+            buffer = io.BytesIO()
+            Image.fromarray(colours).save(buffer, 'png')
+            archive.writestr(name, buffer.getvalue())
+    read_picture(f'{path}::a.png')
+    handle = pictures._archive(path, os.getpid()).fp.fileno()
+    before = os.lseek(handle, 0, os.SEEK_SET)
+    child = os.fork()
+    if child == 0:
+        try:
+            read_picture(f'{path}::b.png')
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.lseek(handle, 0, os.SEEK_CUR) == before

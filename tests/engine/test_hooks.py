@@ -9,8 +9,10 @@ import pytest
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer, MessageHub
+from PIL import Image
 from torch import nn
 
+from i2ilr_mm.engine import hooks
 from i2ilr_mm.engine.hooks import (
     DeferredRuntimeInfoHook,
     PlainCheckpointHook,
@@ -229,6 +231,25 @@ def test_another_interval_of_r1_is_not_resumed():
 def test_sample_grids_ask_for_validation_pairs_before_work_starts():
     with pytest.raises(ValueError, match=r'val_dataloader and val_cfg'):
         SampleGridHook().before_train(SimpleNamespace(val_loop=None))
+
+
+def test_a_grid_shows_the_live_generator_and_the_average(tmp_path, monkeypatch):
+    shades = dict(generator=-0.5, generator_ema=0.5)  # by which each can be told
+
+    class Model:
+        def predict(self, source, lr, network='generator_ema'):
+            return torch.full_like(source, shades[network])
+
+    pairs = torch.zeros(2, 3, 128, 128), torch.zeros(2, 3, 8, 8)
+    monkeypatch.setattr(hooks, 'load_pairs', lambda *_: pairs)
+    runner = make_runner(tmp_path)
+    runner.model = Model()
+    runner.val_loop = SimpleNamespace(dataloaders=[SimpleNamespace(dataset=[0, 1])])
+    runner.visualizer = SimpleNamespace(add_image=lambda *_, **__: None)
+    SampleGridHook()._draw(runner)
+    (path,) = (tmp_path / 'samples').iterdir()
+    row = np.array(Image.open(path))[100, :, 0]
+    assert [row[132 * i + 64] for i in range(4)] == [128, 128, 64, 191]
 
 
 def test_a_score_that_is_not_there_keeps_no_best_and_says_so(tmp_path):

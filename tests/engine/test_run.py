@@ -1,9 +1,11 @@
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
 
 from i2ilr_mm.engine import run
-from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir
+from i2ilr_mm.engine.run import build_runner, set_amp, set_resume, set_work_dir
 
 
 @pytest.mark.parametrize('capability, expected', [((8, 0), 'bfloat16'), ((7, 0), None)])
@@ -58,3 +60,25 @@ def test_resume_in_a_config_is_as_good_as_the_flag(tmp_path):
     cfg.resume = True
     set_resume(cfg, None)
     assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')
+
+
+@pytest.mark.parametrize('gpu', [True, False])
+@pytest.mark.parametrize('deterministic', [True, False])
+def test_what_a_runner_is_given(monkeypatch, gpu, deterministic):
+    """Pinned memory with a GPU alone, unless the config says so; cuBLAS's setting if asked for."""
+    built = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    monkeypatch.setattr(run.Runner, 'from_cfg', built.append)
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', '')  # so that it is put back
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
+    cfg = Config(
+        dict(
+            randomness=dict(deterministic=deterministic),
+            train_dataloader=dict(batch_size=2),
+            val_dataloader=dict(batch_size=2, pin_memory=not gpu),
+        )
+    )
+    build_runner(cfg)
+    assert built == [cfg]
+    assert cfg.train_dataloader.pin_memory is gpu and cfg.val_dataloader.pin_memory is not gpu
+    assert os.environ.get('CUBLAS_WORKSPACE_CONFIG') == (':4096:8' if deterministic else None)

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 from mmengine.logging import MessageHub
 
 from i2ilr_mm.engine.watch import CollapseWatchHook, NonFiniteError, check_losses, check_weights
+from i2ilr_mm.models.losses import SoftplusGANLoss
 
 
 @pytest.fixture
@@ -82,6 +84,27 @@ def test_saturation_of_the_projected_discriminator(runner):
     assert look(hook, runner, **fine, **discriminator(0.3)) == []
     (line,) = look(hook, runner, **{name: value / 10 for name, value in fine.items()})
     assert 'the projected discriminator saturates: its mean loss per term is 0.030' in line
+
+
+@pytest.mark.parametrize(
+    'loss, weight',
+    [(SoftplusGANLoss(0.1), 0.1), (MODELS.build(dict(type='GANLoss', gan_type='hinge')), 1)],
+)
+def test_saturation_whatever_the_weight_of_the_loss(runner, loss, weight):
+    hook = CollapseWatchHook(interval=10)
+    runner.model = SimpleNamespace(gan_loss=loss)
+    hook.before_train(runner)
+    fine, low = ({k: v * weight for k, v in discriminator(d).items()} for d in (0.06, 0.04))
+    assert look(hook, runner, **fine) == []
+    (line,) = look(hook, runner, **low)
+    assert 'its mean loss per term is 0.040' in line
+
+
+def test_a_loss_that_is_off_is_not_watched(runner):
+    hook = CollapseWatchHook(interval=10)
+    runner.model = SimpleNamespace(gan_loss=SoftplusGANLoss(0.0))
+    hook.before_train(runner)
+    assert look(hook, runner, **discriminator(0.0)) == []
 
 
 def test_a_rising_lr_error(runner):

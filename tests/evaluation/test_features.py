@@ -13,6 +13,7 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 from i2ilr_mm.evaluation.features import (
     LPIPS,
     EfficientNetLite0,
+    EfficientNetLite2,
     InceptionTF,
     InceptionTorchvision,
     build_features,
@@ -145,6 +146,38 @@ def test_lite0_knows_pictures_apart(heads):
     assert features.shape == (2, 1280)
     assert (features[0] - flipped[0]).norm() < (features[0] - features[1]).norm()
     assert network.weights_hash == '579344248a93e230' == network.lite.file.sha256[:16]
+
+
+def known_pictures() -> np.ndarray:
+    """A gradient, hard edges and noise, (3, 3, 64, 64) uint8, which no decoder can change."""
+    y, x = np.mgrid[:64, :64] * 4
+    smooth = np.stack([x, y, (x + y) // 2])
+    edges = np.where((x // 32 + y // 32) % 2, 255, 0)[None].repeat(3, 0)
+    noise = np.random.default_rng(0).integers(0, 256, (3, 64, 64))
+    return np.stack([smooth, edges, noise]).astype(np.uint8)
+
+
+@pytest.mark.parametrize('network', [EfficientNetLite0, EfficientNetLite2])
+def test_what_the_lite_networks_are_shown(network):
+    """Pillow's bicubic in floats, clamped, (x - 127) / 128 as their authors feed them."""
+    net, images = network(), known_pictures()
+    side = (net.size, net.size)
+    channels = [Image.fromarray(c.astype(np.float32)) for image in images for c in image]
+    resized = np.stack([c.resize(side, Image.Resampling.BICUBIC) for c in channels])
+    assert resized.min() < -10 and resized.max() > 265  # edges ring: the clamp matters
+    expected = (resized.clip(0, 255).reshape(3, 3, *side) - 127) / 128
+    net.network = torch.nn.Identity()
+    assert np.allclose(net(torch.from_numpy(images)).numpy(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'name, network', [('lite0', EfficientNetLite0), ('lite2', EfficientNetLite2)]
+)
+def test_golden_features(root, name, network):
+    """As stored with torch 2.14.1, when the folded networks equalled those of the package."""
+    golden = np.load(root / 'tests/data/golden_features.npz')[name]
+    features = network()(torch.from_numpy(known_pictures())).numpy()
+    assert np.linalg.norm(features - golden, axis=1).max() < 1e-4 * np.linalg.norm(golden)
 
 
 def test_one_instance_for_all():

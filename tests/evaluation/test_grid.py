@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from i2ilr_mm.evaluation.grid import sample_grid
+from i2ilr_mm.evaluation.grid import result_columns, sample_grid
 
 
 def test_columns_and_rows():
@@ -21,3 +21,13 @@ def test_notes_stand_beside_the_rows():
     assert noted.shape[1] > plain.shape[1] and np.array_equal(noted[:, : plain.shape[1]], plain)
     margin = noted[:, plain.shape[1] :] < 128
     assert not margin[: 22 + 132].any() and margin[22 + 132 :].any()
+
+
+def test_the_error_is_shown_eight_times_as_large():
+    """A result that is 2 and 12.75 grey levels off in every cell: black is -1."""
+    result = torch.zeros(2, 3, 64, 64)
+    lr = torch.stack([torch.full((3, 8, 8), v / 127.5) for v in (2, -12.75)])
+    columns, error = result_columns(result, lr, result, 'box')
+    shown = (columns['LR error x 8'] + 1) * 127.5
+    assert torch.allclose(shown, torch.tensor([16.0, 102.0]).view(2, 1, 1, 1), atol=1e-3)
+    assert torch.allclose(error, torch.tensor([2.0, 12.75]).view(2, 1, 1, 1), atol=1e-4)

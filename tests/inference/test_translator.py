@@ -1,3 +1,4 @@
+import hashlib
 import io
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from i2ilr_mm.inference import Translator
+from i2ilr_mm.inference import Translator, init_model
+from i2ilr_mm.inference.release import publish
 from i2ilr_mm.lr import down, from_uint8
 
 
@@ -157,3 +159,83 @@ def test_pil_pictures_are_turned_upright(translator):
 def test_devices_are_checked(root, translator):
     with pytest.raises(ValueError, match="device 'nonsense' cannot be used"):
         Translator(root / 'configs/i2ilr_heads64.py', 'none.pth', device='nonsense')
+
+
+def test_the_served_model_is_the_scored_one(root, heads, tmp_path):
+    """Pictures of Translator and of val_step: both in float32, but for spectral norm's folding."""
+    config = root / 'configs/published/i2ilr_celebahq_128.py'
+    sizes = dict(img_size=32, lr_size=8, data_root=str(heads))
+    widths = {f'model.{n}.max_channels': 8 for n in ('generator', 'discriminator')}
+    first = {f'model.{n}.base_channels': 4 for n in ('generator', 'discriminator')}
+    options = {**sizes, **widths, **first}
+    torch.manual_seed(0)
+    publish(init_model(config, cfg_options=options), str(tmp_path / 'a.safetensors'), {})
+    served = Translator(config, tmp_path / 'a.safetensors', 'cpu', cfg_options=options)
+    scored = init_model(config, tmp_path / 'a.safetensors', cfg_options=options)
+    paths = sorted(heads.rglob('*.jpg'))[:4]
+    results = served.translate(paths[:2], paths[2:])
+    img = torch.stack([served.source(path) for path in paths[:2]])
+    lr = torch.stack([served.target(path) for path in paths[2:]])
+    samples = scored.val_step(dict(inputs=dict(img=img, lr=lr)))
+    for result, sample in zip(results, samples, strict=True):
+        picture = np.array(result.image, dtype=int)
+        difference = abs(picture - sample.fake_img.permute(1, 2, 0).numpy())
+        assert difference.max() <= 1 and (difference == 0).mean() > 0.99
+
+
+def test_bfloat16_is_asked_for(translator, pictures, monkeypatch):
+    types = []
+    hook = translator.network.register_forward_hook(
+        lambda *_: types.append(
+            torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else torch.float32
+        )
+    )
+    results = []
+    for amp in (False, True):
+        monkeypatch.setattr(translator, 'amp', amp)
+        results.append(np.array(translator.translate(pictures[0], pictures[1])[0].image, float))
+    hook.remove()
+    assert types == [torch.float32, torch.bfloat16]
+    assert 0 < abs(results[0] - results[1]).mean() < 4
+
+
+@pytest.mark.parametrize('before', [False, True])
+def test_denormals_are_zero_while_the_network_runs_and_as_before_after(
+    translator, pictures, before
+):
+    def flushed():
+        return (torch.full((1,), 1e-40) * 1).item() == 0
+
+    seen = []
+    hook = translator.network.register_forward_hook(lambda *_: seen.append(flushed()))
+    torch.set_flush_denormal(before)
+    try:
+        translator.translate(pictures[0], pictures[1])
+        assert seen == [True] and flushed() is before
+    finally:
+        hook.remove()
+        torch.set_flush_denormal(False)
+
+
+def test_the_hash_is_that_of_the_weights(translator, tmp_path):
+    state = translator.network.state_dict()
+    expected = hashlib.sha256(b''.join(v.numpy().tobytes() for v in state.values())).hexdigest()
+    assert translator.about['weights'] == expected[:16]
+    translator.save_pretrained(tmp_path / 'same')
+    same = Translator(tmp_path / 'same', device='cpu')
+    assert same.about['weights'] == expected[:16]
+    with torch.no_grad():
+        next(same.network.parameters()).view(-1)[0].add_(1e-3)
+    same.save_pretrained(tmp_path / 'other')
+    assert Translator(tmp_path / 'other', device='cpu').about['weights'] != expected[:16]
+
+
+def test_results_that_are_not_finite_are_refused(translator, tmp_path):
+    translator.save_pretrained(tmp_path / 'copy')
+    broken = Translator(tmp_path / 'copy', device='cpu')
+    with torch.no_grad():
+        for parameter in broken.network.parameters():
+            parameter.fill_(3e38)
+    source, lr = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 8, 8)
+    with pytest.raises(ValueError, match='not finite: its weights are broken'):
+        broken.run(source + 0.1, lr)

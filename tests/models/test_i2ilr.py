@@ -385,6 +385,14 @@ def test_predictions():
     assert not torch.allclose(live, model.predict(inputs['img'], inputs['lr']))
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_predictions_that_are_not_finite_are_refused(value):
+    model = build().eval()
+    model.generator_ema.to_rgb.conv.bias.data[1] = value
+    with pytest.raises(ValueError, match='not finite.*go back to an earlier checkpoint'):
+        model.val_step(batch(2))
+
+
 @pytest.mark.parametrize(
     'options, message',
     [

@@ -59,7 +59,8 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal's code page lacks
             stream.reconfigure(errors='backslashreplace')
     command = import_module(f'i2ilr.commands.{name}')
-    args = command.parse_args(sys.argv[1:] if argv is None else argv, prog or sys.argv[0])
+    argv = [_at_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    args = command.parse_args(argv, prog or sys.argv[0])
     try:
         if name not in READ_ONLY:
             import_module('i2ilr_mm').register()
@@ -70,6 +71,14 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
         sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
     except KeyboardInterrupt:
         sys.exit('interrupted')
+
+
+def _at_home(argument: str) -> str:
+    """Expand ~/ as shells do, and after '=' as well, as in --out=~/x and data_root=~/x."""
+    name, equals, value = argument.partition('=')
+    if value.startswith('~/'):
+        return name + equals + os.path.expanduser(value)
+    return os.path.expanduser(argument) if argument.startswith('~/') else argument
 
 
 def _version() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from i2ilr.options import PLACES
+
 from .datasets.transforms import FITS
 from .lr import DOWN_METHODS, check_choice
 from .models.generator import scale_steps
@@ -123,8 +125,10 @@ def _read(path: str | os.PathLike) -> Config:
 def settle(cfg: Config) -> None:
     """What MMEngine's users write to switch a part off, where MMEngine itself would stop at it.
 
-    A hook that is None is left out, and no workers are no persistent workers.
+    A hook that is None is left out, and no workers are no persistent workers. Places that begin
+    with ~/ are below the home folder.
     """
+    _find_home(cfg._cfg_dict)
     hooks = cfg.get('default_hooks')
     if isinstance(hooks, dict):
         own = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -136,6 +140,14 @@ def settle(cfg: Config) -> None:
             if loader.get('persistent_workers'):
                 loader['persistent_workers'] = False
             loader.pop('prefetch_factor', None)
+
+
+def _find_home(node: Any) -> None:
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, (dict, list)):
+            _find_home(value)
+        elif name in PLACES and isinstance(value, str) and value.startswith('~/'):
+            node[name] = os.path.expanduser(value)
 
 
 def _check_known(cfg: Config, name: str) -> None:

@@ -172,6 +172,18 @@ def test_wrong_options_are_refused(root, options, message):
         load_config(root / 'configs/i2ilr_heads64.py', options)
 
 
+def test_places_below_the_home_folder(root, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/me')
+    options = {
+        'data_root': '~/faces',
+        'work_dir': '~/runs',
+        'test_dataloader.dataset.pair_file': '~/p',
+    }
+    cfg = load_config(root / 'configs/i2ilr_celebahq.py', options)
+    assert cfg.work_dir == '/home/me/runs' and cfg.test_dataloader.dataset.pair_file == '/home/me/p'
+    assert cfg.data_root == cfg.train_dataloader.dataset.data_root == '/home/me/faces'
+
+
 def test_missing_config():
     with pytest.raises(FileNotFoundError, match='nowhere.py'):
         load_config('nowhere.py')

@@ -116,10 +116,16 @@ class PlainCheckpointHook(CheckpointHook):
         if runner._resume:
             _check_interval(runner, checkpoint['optimizer'], path)
         hub = checkpoint.get('message_hub', {})
-        for name, best in list(hub.get('runtime_info', {}).items()):
+        info = hub.get('runtime_info', {})
+        for name, best in list(info.items()):
             # MMEngine deletes the best checkpoint so far for a better one; not another run's.
-            if name.startswith('best_ckpt') and not _is_inside(best, runner.work_dir):
-                del hub['runtime_info'][name]
+            if not name.startswith('best_ckpt') or _is_inside(best, runner.work_dir):
+                continue
+            moved = os.path.join(runner.work_dir, os.path.basename(best))
+            if _is_inside(path, runner.work_dir) and os.path.isfile(moved):
+                info[name] = moved  # the whole folder has a new place
+            else:
+                del info[name]
         scalars = hub.get('log_scalars', {})
         for name, log in scalars.items():
             if isinstance(log, torch.Tensor):

@@ -54,7 +54,7 @@ class I2ILRInferencer:
             FileExistsError: If the file or folder exists.
             ValueError: If a picture or a dial cannot be used.
         """
-        out = os.fspath(result_out_dir)
+        out = os.path.expanduser(os.fspath(result_out_dir))
         if out and os.path.exists(out):
             raise FileExistsError(f"result_out_dir: '{out}' exists; give a new name")
         results = self.translator.translate(img, target, **dials)

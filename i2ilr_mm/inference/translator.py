@@ -88,7 +88,7 @@ class Translation:
             ValueError: If the name does not end in .png: other formats would change the pixels, and
                 with them what the report says.
         """
-        name = os.fspath(path)
+        name = os.path.expanduser(os.fspath(path))
         if not name.lower().endswith('.png'):
             raise ValueError(f"'{name}' must end in .png, which keeps every pixel as it is")
         with replacing(name) as partial, open(partial, 'wb') as file:

@@ -56,6 +56,23 @@ def test_checkpoints_become_plain_and_come_back(tmp_path):
     assert loaded['message_hub']['runtime_info'] == best
 
 
+@pytest.mark.parametrize('moved', [True, False])
+def test_the_best_checkpoint_of_a_moved_work_dir_is_its_best(tmp_path, moved):
+    """Else it would stay beside the next best for ever; but another run's is not touched."""
+    hook = PlainCheckpointHook(by_epoch=False)
+    here = tmp_path / 'here'
+    here.mkdir()
+    (here / 'best_kd_iter_2.pth').touch()
+    info = dict(best_ckpt='/gone/run/best_kd_iter_2.pth', best_score=2.0)
+    loaded_from = here / 'iter_4.pth' if moved else tmp_path / 'other/iter_4.pth'
+    runner = SimpleNamespace(
+        model=nn.Module(), _load_from=str(loaded_from), _resume=True, work_dir=str(here)
+    )
+    checkpoint = dict(state_dict={}, optimizer={}, message_hub=dict(runtime_info=info))
+    hook.after_load_checkpoint(runner, checkpoint)
+    assert info.get('best_ckpt') == (str(here / 'best_kd_iter_2.pth') if moved else None)
+
+
 def make_runner(work_dir, **info):
     """Enough of a runner to save checkpoints; ``there`` notes the files there at every write."""
     runner = SimpleNamespace(

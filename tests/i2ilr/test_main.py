@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import call
@@ -68,3 +69,15 @@ def test_threads_spin_briefly_unless_told_otherwise(monkeypatch):
             run('compare', ['no.json'])
         assert os.environ.get('GOMP_SPINCOUNT') == expected
     monkeypatch.delenv('GOMP_SPINCOUNT', raising=False)
+
+
+def test_home_is_found_in_every_argument(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setenv('HOME', str(tmp_path))
+    command = SimpleNamespace(parse_args=lambda argv, _: seen.extend(argv), main=lambda _: None)
+    monkeypatch.setattr('i2ilr.main.import_module', lambda _: command)
+    run('compare', ['~/a.json', '--out=~/b', 'data_root=~/c', 'x~/y', '~', 'a=~', '~x/y'])
+    assert seen == [
+        *(f'{tmp_path}/a.json', f'--out={tmp_path}/b', f'data_root={tmp_path}/c'),
+        *('x~/y', '~', 'a=~', '~x/y'),
+    ]

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from i2ilr.options import PLACES
@@ -54,9 +54,9 @@ def load_config(
     for name in options:
         _check_known(cfg, name)
     cfg.linked = {k: cfg[k] for k in LINKED if k in cfg} | dict(cfg.get('linked') or {})
-    cfg.merge_from_dict({k: v for k, v in options.items() if k in LINKED})
+    _set(cfg, {k: v for k, v in options.items() if k in LINKED})
     link(cfg)
-    cfg.merge_from_dict({k: v for k, v in options.items() if k not in LINKED})
+    _set(cfg, {k: v for k, v in options.items() if k not in LINKED})
     settle(cfg)
     check_settings(cfg)
     check_config(cfg)
@@ -150,25 +150,62 @@ def _find_home(node: Any) -> None:
             node[name] = os.path.expanduser(value)
 
 
-def _check_known(cfg: Config, name: str) -> None:
-    """An option for a place that does not exist is a typing error, most often."""
+def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
+    """The dict or list that an option stands in, and its key there.
+
+    Raises:
+        ValueError: If there is no such place; a typing error, most often.
+    """
     parent: Any = cfg._cfg_dict
     *path, last = name.split('.')
     for part in path:
-        if isinstance(parent, list) and part.isdigit() and int(part) < len(parent):
+        if isinstance(parent, list) and part.isdecimal() and int(part) < len(parent):
             parent = parent[int(part)]
         elif isinstance(parent, dict) and part in parent:
             parent = parent[part]
         else:
             raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
-    if not isinstance(parent, (dict, list)):
+    if isinstance(parent, list):
+        if not last.isdecimal() or int(last) >= len(parent):
+            raise ValueError(
+                f"option '{name}': there is no '{last}' in a list of {len(parent)}, which are "
+                f'counted from 0'
+            )
+        return parent, int(last)
+    if not isinstance(parent, dict):
         raise ValueError(
             f"option '{name}': the config has {parent!r} where '{last}' should go; give the whole "
             f'setting, for example {".".join(path)}=\'{{"type": ..., "{last}": ...}}\''
         )
-    if not path and last not in parent and last not in RUNNER_SETTINGS:
+    return parent, last
+
+
+def _check_known(cfg: Config, name: str) -> None:
+    parent, last = _parent(cfg, name)
+    if parent is cfg._cfg_dict and last not in parent and last not in RUNNER_SETTINGS:
         known = ', '.join(sorted(k for k in parent if not k.startswith('_')))
         raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
+
+
+def _set(cfg: Config, options: dict[str, Any]) -> None:
+    """Dicts are merged into dicts; everything else takes the place of what was there.
+
+    Raises:
+        ValueError: If the settings of a part would be replaced by a number or a word.
+    """
+    for name, value in options.items():
+        parent, last = _parent(cfg, name)
+        there = parent[last] if isinstance(parent, list) else parent.get(last)
+        if isinstance(there, dict) and isinstance(value, dict):
+            cfg.merge_from_dict({name: value})
+        elif not isinstance(there, dict) or value is None or last == 'compile':
+            parent[last] = ConfigDict(value=value)['value']
+        else:
+            raise ValueError(
+                f"option '{name}' is {value!r}; it has settings of its own, "
+                f'{", ".join(there) or "none yet"}: set one of them, such as {name}.NAME=VALUE, or '
+                f'give a dict; None takes it out'
+            )
 
 
 def link(cfg: Config) -> None:
@@ -241,12 +278,12 @@ def check_config(cfg: Config) -> None:
     for name, choices in (('fit', FITS), ('lr_method', DOWN_METHODS)):
         if cfg.get(name) is not None:
             check_choice(name, cfg[name], choices)
-    batch_size = cfg.get('train_dataloader', {}).get('batch_size', 2)
+    batch_size = (cfg.get('train_dataloader') or {}).get('batch_size', 2)
     if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
         raise ValueError(
             f'train_dataloader.batch_size is {batch_size!r}; pairs need an even number, at least 2'
         )
-    accumulation = cfg.get('model', {}).get('accumulation', 1)
+    accumulation = (cfg.get('model') or {}).get('accumulation', 1)
     if not isinstance(accumulation, int) or accumulation < 1:
         raise ValueError(f'model.accumulation is {accumulation!r}; it counts parts, at least 1')
     if batch_size % (2 * accumulation):

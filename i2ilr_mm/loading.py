@@ -2,6 +2,7 @@
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +50,10 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no checkpoint '{filename}'; check the path")
+    with open(path, 'rb') as file:
+        zipped = file.read(4) == b'PK\3\4'
+    if zipped and not is_whole(path):  # torch does not look at the checksums
+        raise ValueError(f"'{filename}' is damaged; use another checkpoint, or fetch it again")
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # the kinds differ between torch versions and kinds of damage
@@ -58,3 +63,12 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
             f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "
             f'{reason}; code in checkpoints is never loaded'
         ) from error
+
+
+def is_whole(path: str) -> bool:
+    """Whether a checkpoint is a zip, which torch.save writes, and all in it has its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # the kinds differ with the damage
+        return False

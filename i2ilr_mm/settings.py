@@ -91,9 +91,9 @@ def _check(node: Any, path: str, registry: Registry | None, key: str) -> Iterato
     built: Any = None
     if 'type' in node and registry is not None:
         kind = node['type']
-        built = registry.get(kind) if isinstance(kind, str) else kind
+        built = _registered(registry, kind)
         if built is None and key.endswith('_evaluator'):
-            built = mmagic.EVALUATORS.get(kind)  # a dict around the scores
+            built = _registered(mmagic.EVALUATORS, kind)  # a dict around the scores
         if built is None:
             yield f"{path}.type is '{kind}', which is unknown{_nearest(kind, _names(registry))}"
     elif path in UNTYPED:
@@ -105,6 +105,15 @@ def _check(node: Any, path: str, registry: Registry | None, key: str) -> Iterato
     for name, child in node.items():
         below = REGISTRIES.get(name, registry)
         yield from _check(child, f'{path}.{name}', below, name)
+
+
+def _registered(registry: Registry, kind: Any) -> Callable | None:
+    if not isinstance(kind, str):
+        return kind if callable(kind) else None
+    try:
+        return registry.get(kind)
+    except (RuntimeError, ValueError):  # a dotted name of something that is not there
+        return None
 
 
 _HOOKS = ('runtime_info', 'timer', 'logger', 'checkpoint', 'cost', 'throughput', 'samples', 'watch')

@@ -150,6 +150,17 @@ def test_dotted_options_win(root):
     assert cfg.val_evaluator[0].lr_method == 'bicubic'
 
 
+def test_whole_parts_and_entries_of_lists(root):
+    path = root / 'configs/i2ilr_heads64.py'
+    options = {'val_evaluator.0': None, 'val_evaluator.1.network': {'type': 'EfficientNetLite2'}}
+    options |= {'model.r1_loss': {'interval': 4}, 'model.projected_loss': None}
+    cfg = load_config(path, options)
+    assert cfg.val_evaluator[0] is None
+    assert cfg.val_evaluator[1].network.type == 'EfficientNetLite2'
+    assert cfg.model.r1_loss == dict(type='R1Penalty', gamma=1.0, mode='standard', interval=4)
+    assert cfg.model.projected_loss is None
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
@@ -162,6 +173,9 @@ def test_dotted_options_win(root):
         ({'img_size': 100}, 'img_size=100 with lr_size=8'),
         ({'img_size': '64px'}, "'64px'"),
         ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),
+        ({'val_evaluator.9.lr_method': 'box'}, "no '9'"),
+        ({'val_evaluator.x': {}}, "no 'x' in a list of 5"),
+        ({'train_dataloader': False}, 'train_dataloader.NAME=VALUE'),
         ({'model.accumulation': 0}, 'accumulation is 0; it counts parts'),
         ({'model.accumulation': 'two'}, "accumulation is 'two'; accepted is a whole number"),
         ({'model.accumulation': 4}, 'accumulation is 4 with train_dataloader.batch_size=4'),

@@ -21,6 +21,18 @@ def test_checkpoints_never_run_code(tmp_path):
         load_weights_only(str(tmp_path / 'damaged.pth'))
 
 
+def test_a_changed_number_is_noticed(tmp_path):
+    """torch.load alone reads it without a word."""
+    path = tmp_path / 'a.pth'
+    torch.save(dict(x=torch.ones(1000)), path)
+    content = path.read_bytes()
+    one = torch.ones(100).numpy().tobytes()
+    path.write_bytes(content.replace(one, one[:-1] + b'\x40', 1))
+    assert not torch.load(path)['x'].eq(1).all()
+    with pytest.raises(ValueError, match=r"a\.pth' is damaged"):
+        load_weights_only(str(path))
+
+
 def test_mmengine_reads_checkpoints_the_same_way_inside(tmp_path):
     torch.save(dict(state_dict=Unsafe()), tmp_path / 'hostile.pth')
     with strict_loading(), pytest.raises(ValueError, match='never loaded'):

@@ -153,7 +153,10 @@ def _deep_grey(file: Any) -> Image.Image | None:
         return None
     if len(bits) != 1 or bits[0] not in (10, 12, 14, 16) or tags.get(262) not in (0, 1):
         return None
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
     if values is None or values.ndim != 2 or values.dtype != np.uint16:
         return None
     full = (2 ** bits[0] - 1) * 2 ** (16 - bits[0])
@@ -201,7 +204,9 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
         OSError: If the pixels cannot be decoded.
         ValueError: If they are neither 8-bit nor up to 16-bit unsigned integers.
     """
-    image.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of odd metadata
+        image.load()
     clear = image.info.get('transparency')
     if isinstance(clear, tuple) and max(clear) > 255:
         raise ValueError(

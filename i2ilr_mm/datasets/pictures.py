@@ -7,6 +7,7 @@ names can be printed, stored and given to worker processes, which open archives 
 import lzma
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -114,17 +115,27 @@ def picture_path(root: str, name: str) -> str:
     return os.path.join(root, name) if os.path.isdir(root) else f'{root}::{name}'
 
 
+# Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
+UNREADABLE = (
+    *(OSError, EOFError, LookupError, RuntimeError, ValueError, ArithmeticError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+)
+
+
 @lru_cache(maxsize=8)
 def _archive(path: str, process: int) -> zipfile.ZipFile:
     # A forked worker must not share its parent's file position, hence one handle per process.
-    return zipfile.ZipFile(path)
+    try:
+        return zipfile.ZipFile(path)
+    except UNREADABLE as error:
+        raise PictureError(f"'{path}' is a damaged zip: {error}; fetch or make it again") from error
 
 
 @lru_cache(maxsize=8)
 def _members(path: str, process: int) -> dict[str, zipfile.ZipInfo]:
     """Files of a zip by their names with '/'; of a name that is there twice the last one."""
     infos = _archive(path, process).infolist()
-    return {_member_name(info): info for info in infos if not info.is_dir()}
+    return {_member_name(info): info for info in infos if info.filename and not info.is_dir()}
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
@@ -134,13 +145,6 @@ def _member_name(info: zipfile.ZipInfo) -> str:
         with suppress(UnicodeError):
             name = name.encode('cp437').decode('utf-8')
     return name.replace('\\', '/')
-
-
-# Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
-UNREADABLE = (
-    *(OSError, EOFError, KeyError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 
 
 @contextmanager
@@ -178,6 +182,8 @@ def read_bytes(path: str) -> bytes:
                     f'{MOST_BYTES / 1e6:,.0f} MB is read'
                 )
             data = file.read()
+    except PictureError:
+        raise
     except UNREADABLE as error:
         raise PictureError(f"'{path}' cannot be read: {error}") from error
     if not data:

@@ -2,8 +2,6 @@
 
 import os
 import re
-import zipfile
-import zlib
 from logging import WARNING
 from pathlib import Path
 
@@ -11,6 +9,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 
 from i2ilr.files import replacing
+
+from ..loading import is_whole
 
 PARTIAL = re.compile(r'(.+\.pth|last_checkpoint)\.\d+\.partial')
 """Names that a killed run leaves behind in its work dir."""
@@ -59,15 +59,6 @@ def latest_checkpoint(work_dir: str) -> str | None:
         if os.path.exists(path):
             print_log(f"'{path}' is damaged, and passed over", 'current', WARNING)
     return None
-
-
-def is_whole(path: str) -> bool:
-    """Whether a checkpoint is a zip, which torch.save writes, and all in it has its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error):
-        return False
 
 
 def remove_partials(folder: str) -> None:

@@ -4,6 +4,7 @@ It holds the weights as plain convolutions run with them (spectral norm folded i
 what the network is built from, what it was trained by, and what is known of it.
 """
 
+import hashlib
 import inspect
 import json
 import os
@@ -116,15 +117,23 @@ def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
             'be read back as; hand on the checkpoint and its config'
         )
     written = dict(format_version=VERSION, i2ilr_mm=i2ilr_mm.__version__)
+    metadata = {name: json.dumps(value) for name, value in {**facts, **written}.items()}
+    metadata['format'] = FORMAT
+    state = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
+    metadata['sha256'] = _digest(state, metadata)
     with replacing(path) as partial:
-        save_file(
-            {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()},
-            partial,
-            metadata=dict(
-                format=FORMAT, **{k: json.dumps(v) for k, v in {**facts, **written}.items()}
-            ),
-        )
+        save_file(state, partial, metadata=metadata)
         os.chmod(partial, 0o644)  # for others to read; safetensors leaves it to the owner alone
+
+
+def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """A checksum of all that a file holds, whatever the order."""
+    whole = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        whole.update(f'{name} {value.dtype} {list(value.shape)}\n'.encode())
+        whole.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+    whole.update(json.dumps(metadata, sort_keys=True).encode())
+    return whole.hexdigest()
 
 
 def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -132,7 +141,8 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it was not written by :func:`publish`, or by a newer release of it.
+        ValueError: If it was not written by :func:`publish`, or by a newer release of it, or is
+            damaged. Files of before the checksum are believed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -150,6 +160,7 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"'{path}' holds no generator of this project: its metadata does not say so; write "
             f'one from a checkpoint with `i2ilr publish`'
         )
+    checksum, stored = facts.pop('sha256', None), {**facts, 'format': FORMAT}
     try:
         facts = {name: json.loads(value) for name, value in facts.items()}
     except ValueError as error:
@@ -160,6 +171,8 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"'{path}' was written by i2ilr_mm {facts.get('i2ilr_mm')}, in format {version}; this "
             f'is {i2ilr_mm.__version__}, which reads up to {VERSION}: update i2ilr_mm'
         )
+    if checksum is not None and checksum != _digest(state, stored):
+        raise ValueError(f"'{path}' is damaged: its checksum differs; fetch or write it again")
     return state, facts
 
 

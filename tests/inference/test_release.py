@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -102,13 +103,26 @@ def test_a_published_generator_needs_no_config(model, config, tiny_options, tmp_
         Translator('cats', device='cpu')
 
 
-def rewritten(path, out, drop=(), **changes):
-    """A copy of a file with other metadata."""
+def rewritten(path, out, drop=('sha256',), **changes):
+    """A copy of a file with other metadata, as one of before the checksum."""
     with safe_open(path, 'pt') as file:
         facts = {k: v for k, v in file.metadata().items() if k not in drop}
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(state, out, metadata={**facts, **changes})
     return out
+
+
+def test_a_changed_number_or_fact_is_noticed(model, tmp_path):
+    path, other = str(tmp_path / 'a.safetensors'), str(tmp_path / 'b.safetensors')
+    publish(model, path, dict(licence='CC0-1.0'))
+    assert 'sha256' not in read_release(path)[1]
+    read_release(rewritten(path, other, drop=()))  # the order of its parts does not matter
+    content = Path(path).read_bytes()
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    for damaged in (flipped, content.replace(b'CC0-1.0', b'CC0-1.1')):
+        Path(other).write_bytes(damaged)
+        with pytest.raises(ValueError, match="b.safetensors' is damaged: its checksum differs"):
+            read_release(other)
 
 
 def dumped(facts):
@@ -123,7 +137,7 @@ def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_
         with pytest.raises(ValueError, match=message):
             Translator(rewritten(path, other, **metadata), device='cpu')
 
-    refused('metadata does not say so', drop=('format',))
+    refused('metadata does not say so', drop=('sha256', 'format'))
     refused('in format 3; this is .* up to 2: update', format_version='3')
     refused('in format later', format_version='"later"')
     refused("metadata of '.*' is damaged", fit='{')
@@ -147,7 +161,7 @@ def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_
     ):
         refused(message, network=json.dumps({**network, **change}))
     # one of the first format works beside its config alone
-    old = dict(drop=('network', 'format_version', 'fit', 'recipe'))
+    old = dict(drop=('sha256', 'network', 'format_version', 'fit', 'recipe'))
     old |= dict(img_size='32', lr_size='8', exact_lr='"bilinear"')
     refused('earlier release; give the config', **old)
     beside = init_model(config, rewritten(path, other, **old), cfg_options=tiny_options)

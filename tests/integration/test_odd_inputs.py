@@ -5,6 +5,7 @@
 
 import hashlib
 import io
+import json
 import os
 import signal
 import warnings
@@ -33,6 +34,7 @@ from i2ilr_mm.datasets.pictures import (
 )
 from i2ilr_mm.inference import Translator, init_model
 from i2ilr_mm.inference.batch import translate_files
+from i2ilr_mm.inference.demo import create_app
 from i2ilr_mm.inference.release import publish
 
 TIMES = int(os.environ.get('ODD_INPUTS', 1))
@@ -276,6 +278,64 @@ def test_odd_pictures_and_dials(translator, source, target, strength, mask, pair
             assert str(error) and len(str(error)) < 2000
         else:
             assert all(result.image.size == (32, 32) for result in results)
+
+
+@pytest.fixture(scope='module')
+def client(translator):
+    return create_app(translator, 'embedded:heads64', max_upload_mb=1).test_client()
+
+
+def grids(side: int):
+    colour = st.one_of(
+        st.sampled_from(['#a0b1c2', '#000000', 'ffffff', '#12345', '#gggggg', '']),
+        st.text(max_size=8),
+    )
+    usual = st.sampled_from(['#a0b1c2', '#ffffff'])
+    return st.one_of(
+        st.lists(st.lists(usual, min_size=side, max_size=side), min_size=side, max_size=side),
+        st.lists(st.lists(colour, max_size=9), max_size=9),
+        st.recursive(values, lambda part: st.lists(part, max_size=4), max_leaves=9),
+    ).map(lambda value: json.dumps(value, default=str))
+
+
+def masks(side: int):
+    row = st.lists(st.sampled_from([0, 1, 0.5]), min_size=side, max_size=side)
+    return st.lists(row, min_size=side, max_size=side).map(json.dumps)
+
+
+@some(100)
+@given(
+    grid=st.one_of(st.none(), st.text(max_size=20), grids(8)),
+    strength=st.one_of(st.none(), st.floats(allow_subnormal=False).map(str), st.text(max_size=6), st.just('0.5')),
+    mask=st.one_of(st.none(), st.text(max_size=9), masks(8), grids(3)),
+    project=st.one_of(st.none(), st.sampled_from(['0', '1', 'x'])),
+    seed=st.integers(0, 2**16),
+    kind=st.sampled_from(['whole', 'whole', 'damaged', 'text', 'none', 'field']),
+    name=st.text(max_size=9),
+    page=st.sampled_from(['translate', 'translate', 'target']),
+)
+def test_odd_forms(client, grid, strength, mask, project, seed, kind, name, page):
+    fields = dict(grid=grid, strength=strength, mask=mask, project=project)
+    data = {k: v for k, v in fields.items() if v is not None}
+    rng, buffer = np.random.default_rng(seed), io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)).save(buffer, 'png')
+    content = buffer.getvalue()
+    if kind == 'damaged':
+        content = damaged(content, rng)
+    elif kind == 'text':
+        content = name.encode('utf-8', 'replace')
+    file = 'picture' if page == 'target' else 'source'
+    if kind == 'field':
+        data[file] = name
+    elif kind != 'none':
+        data[file] = (io.BytesIO(content), name or 'a.png')
+    with in_time():
+        answer = client.post(f'/api/{page}', data=data)
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert answer.json['error'] and '\n' not in answer.json['error']
+    else:
+        assert kind in ('whole', 'damaged')
 
 
 names = st.text(

@@ -73,7 +73,7 @@ def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:
     def pixels(image: Image.Image) -> np.ndarray:
         if least and image.format == 'JPEG' and image.width * image.height > LARGE:
             image.draft(None, (4 * least, 4 * least))
-        return np.array(to_rgb(image, name))
+        return np.array(_to_rgb(image, name))
 
     return _read(data, name, pixels)
 
@@ -94,12 +94,15 @@ def _read(data: bytes, name: str, what: Callable[[Image.Image], T]) -> T:
         PictureError: If it cannot be read.
     """
     problem: BaseException | None = None
-    for kept in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
-        try:
-            with open_picture(data if kept is None else without_metadata(data, kept)) as image:
-                return what(image)
-        except UNDECODABLE as error:
-            problem = problem or error
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for kept in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
+            bare = data if kept is None else without_metadata(data, kept)
+            try:
+                with _open(io.BytesIO(bare)) as image:
+                    return what(image)
+            except UNDECODABLE as error:
+                problem = problem or error
     if isinstance(problem, UnidentifiedImageError):
         raise PictureError(f"'{name}' {what_it_is(data)}") from problem
     raise PictureError(f"'{name}' cannot be decoded: {problem}") from problem
@@ -109,27 +112,29 @@ def open_picture(file: Any) -> Image.Image:
     """Read a picture's header.
 
     Args:
-        file: A path, a binary file, or the bytes.
+        file: A path or a binary file.
 
     Raises:
         UnidentifiedImageError: If it is none that Pillow knows.
         OSError: And others of :data:`UNDECODABLE`, if it is damaged.
     """
-    if isinstance(file, bytes):
-        file = io.BytesIO(file)
     with warnings.catch_warnings():
         # Of large pictures and odd metadata; whoever asks for the picture says what matters.
         warnings.simplefilter('ignore')
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            deep = _deep_grey(file)
-            if deep is None:
-                raise
-            return deep
-        if image.format == 'TIFF' and _is_deep_planar(image):
-            return _open_by_libtiff(image)
-        return image
+        return _open(file)
+
+
+def _open(file: Any) -> Image.Image:
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        deep = _deep_grey(file)
+        if deep is None:
+            raise
+        return deep
+    if image.format == 'TIFF' and _is_deep_planar(image):
+        return _open_by_libtiff(image)
+    return image
 
 
 def _deep_grey(file: Any) -> Image.Image | None:
@@ -206,7 +211,11 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd metadata
-        image.load()
+        return _to_rgb(image, name)
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    image.load()
     clear = image.info.get('transparency')
     if isinstance(clear, tuple) and max(clear) > 255:
         raise ValueError(
@@ -240,9 +249,7 @@ TURNS = {
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1, upright, if what stands there cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            return int(image.getexif().get(0x0112, 1))
+        return int(image.getexif().get(0x0112, 1))
     except UNDECODABLE:
         return 1
 

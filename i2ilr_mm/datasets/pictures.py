@@ -7,12 +7,12 @@ names can be printed, stored and given to worker processes, which open archives 
 import lzma
 import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from typing import IO
@@ -147,25 +147,23 @@ def _member_name(info: zipfile.ZipInfo) -> str:
     return name.replace('\\', '/')
 
 
-@contextmanager
-def open_file(path: str) -> Iterator[tuple[IO[bytes], int]]:
-    """A file, or a zip's member, to read from; and its size in bytes.
+def open_file(path: str) -> tuple[IO[bytes], int]:
+    """A file, or a zip's member, to read from and to close; and its size in bytes.
 
     Raises:
         OSError: And others of :data:`UNREADABLE`, if it is missing, damaged or no file.
     """
-    if not os.path.exists(path):
-        path = os.path.expanduser(path)
-    archive, separator, member = path.partition('::')
-    if separator:
+    if '::' in path:
+        archive, _, member = path.partition('::')
+        archive = archive if os.path.exists(archive) else os.path.expanduser(archive)
         info = _members(archive, os.getpid())[member]
-        with _archive(archive, os.getpid()).open(info) as file:
-            yield file, info.file_size
-    elif os.path.exists(path) and not os.path.isfile(path):
+        return _archive(archive, os.getpid()).open(info), info.file_size
+    if path[:1] == '~' and not os.path.exists(path):
+        path = os.path.expanduser(path)
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError('it is no file')  # opening a pipe would wait for ever
-    else:
-        with open(path, 'rb') as file:
-            yield file, os.path.getsize(path)
+    return open(path, 'rb'), status.st_size
 
 
 def read_bytes(path: str) -> bytes:
@@ -175,7 +173,8 @@ def read_bytes(path: str) -> bytes:
         PictureError: If it is missing, empty or damaged in the archive.
     """
     try:
-        with open_file(path) as (file, size):
+        file, size = open_file(path)
+        with file:
             if size > MOST_BYTES:
                 raise PictureError(
                     f"'{path}' has {size / 1e6:,.0f} MB; no picture of more than "
@@ -215,7 +214,7 @@ def picture_size(path: str) -> tuple[int, int]:
     """
     try:
         # A member's header is read without unpacking the rest of it.
-        with open_file(path) as (file, _), open_picture(file) as image:
+        with open_file(path)[0] as file, open_picture(file) as image:
             return image.size
     except (*UNREADABLE, *UNDECODABLE):
         return size_of(read_bytes(path), path)  # says what is wrong, or reads it all the same

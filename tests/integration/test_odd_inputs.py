@@ -306,7 +306,9 @@ def masks(side: int):
 @some(100)
 @given(
     grid=st.one_of(st.none(), st.text(max_size=20), grids(8)),
-    strength=st.one_of(st.none(), st.floats(allow_subnormal=False).map(str), st.text(max_size=6), st.just('0.5')),
+    strength=st.one_of(
+        st.none(), st.floats(allow_subnormal=False).map(str), st.text(max_size=6), st.just('0.5')
+    ),
     mask=st.one_of(st.none(), st.text(max_size=9), masks(8), grids(3)),
     project=st.one_of(st.none(), st.sampled_from(['0', '1', 'x'])),
     seed=st.integers(0, 2**16),

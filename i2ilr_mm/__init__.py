@@ -20,7 +20,15 @@ def register() -> None:
     with compat.garbage_collection_off():
         compat.apply()
 
-        from . import config, datasets, engine, evaluation, inference, models  # noqa: F401
+        from . import (  # noqa: F401
+            config,
+            datasets,
+            engine,
+            evaluation,
+            heads64,
+            inference,
+            models,
+        )
 
         config.link_configs_of_runners()
 

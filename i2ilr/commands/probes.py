@@ -23,6 +23,6 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.evaluation.train_probes import train_probes
+    from i2ilr_mm.heads64.train_probes import train_probes
 
     print(train_probes(args.data_root, args.epochs, args.out, lr_size=args.lr_size))

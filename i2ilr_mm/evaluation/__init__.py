@@ -7,9 +7,7 @@ from .features import (
     InceptionTF,
     InceptionTorchvision,
 )
-from .metrics import DistributionScores, LPIPSDiversity, LRConsistency
-from .source_kept import SourceKept
-from .transfer import TransferTruth
+from .metrics import DistributionScores, LPIPSDiversity, LRConsistency, SourceKept
 
 __all__ = [
     'LPIPS',
@@ -21,5 +19,4 @@ __all__ = [
     'LPIPSDiversity',
     'LRConsistency',
     'SourceKept',
-    'TransferTruth',
 ]

@@ -10,13 +10,18 @@ from scoring import PIPELINE, Loader, MeanColour, Module
 from scoring import scored as scored_samples
 
 from i2ilr_mm.datasets import PairedPool
-from i2ilr_mm.evaluation import metrics as module
 from i2ilr_mm.evaluation.frechet import frechet_distance
 from i2ilr_mm.evaluation.kid import kid
 from i2ilr_mm.evaluation.lr_match import diversity
-from i2ilr_mm.evaluation.metrics import DistributionScores, LPIPSDiversity, LRConsistency
+from i2ilr_mm.evaluation.metrics import (
+    DistributionScores,
+    LPIPSDiversity,
+    LRConsistency,
+    base,
+)
+from i2ilr_mm.evaluation.metrics import distribution as module
 from i2ilr_mm.evaluation.neighbours import precision_recall
-from i2ilr_mm.evaluation.transfer import TransferTruth
+from i2ilr_mm.heads64.transfer import TransferTruth
 from i2ilr_mm.lr import down, from_uint8
 
 COLOUR = dict(type='MeanColour')
@@ -122,7 +127,9 @@ def test_all_distribution_scores_of_every_pair_and_every_real_picture(dataset):
 
 def test_results_of_one_source_are_one_in_the_interval(dataset, monkeypatch):
     kept = []
-    monkeypatch.setattr(module, 'score_of', lambda name, estimate, *a, **k: kept.append(estimate))
+    monkeypatch.setattr(
+        lr_consistency, 'score_of', lambda name, estimate, *a, **k: kept.append(estimate)
+    )
     with pytest.raises(AttributeError):  # there are no scores now
         scored(distribution(), dataset)
     names = [dataset.get_data_info(i)['name'] for i in range(12)]
@@ -273,7 +280,7 @@ def test_a_dataset_without_real_pictures_is_told_what_to_set():
 
 @pytest.fixture
 def colours_as_lpips(monkeypatch):
-    monkeypatch.setattr(module, 'build_features', lambda config: MeanColour())
+    monkeypatch.setattr(base, 'build_features', lambda config: MeanColour())
 
 
 @pytest.mark.usefixtures('colours_as_lpips')

@@ -15,11 +15,11 @@ from scoring import MeanColour
 from i2ilr.files import write_json
 from i2ilr_mm.config import load_config
 from i2ilr_mm.engine.run import build_runner, leave_group
-from i2ilr_mm.evaluation import metrics
+from i2ilr_mm.evaluation.metrics import base
 from i2ilr_mm.evaluation.report import collect_reports, report_dict
 
 COLOURS = dict(type='DistributionScores', network=dict(type='MeanColour'), cache_dir=None, k=1)
-build_features = metrics.build_features
+build_features = base.build_features
 
 
 def stand_in(config: dict):
@@ -43,7 +43,7 @@ def report(data: str, work_dir: str, evaluator: list[dict]) -> dict:
 if __name__ == '__main__':
     out, *roots = sys.argv[1:]
     torch.set_num_threads(1)
-    metrics.build_features = stand_in
+    base.build_features = stand_in
     if 'RANK' in os.environ:
         torch.distributed.init_process_group('gloo')
     cache = os.path.join(os.path.dirname(out), 'cache')

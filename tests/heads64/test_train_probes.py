@@ -3,8 +3,8 @@ import re
 import pytest
 from safetensors.torch import load_file
 
-from i2ilr_mm.evaluation.probes import HeadProbes
-from i2ilr_mm.evaluation.train_probes import train_probes
+from i2ilr_mm.heads64.probes import HeadProbes
+from i2ilr_mm.heads64.train_probes import train_probes
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..datasets.pictures import PictureError, picture_path, read_bytes
+from ..evaluation.estimate import mean
+from ..evaluation.metrics.base import SHARE, PairScores
+from ..evaluation.report import Score, score_of
 from ..lr import down, from_uint8, to_uint8, up
-from .estimate import mean
-from .metrics import SHARE, PairScores
 from .probes import ATTRIBUTES, load_probes
-from .report import Score, score_of
 
 
 def read_attributes(root: str) -> dict[str, dict]:
@@ -49,7 +49,7 @@ class TransferTruth(PairScores):
     Args:
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; None takes the
             model's.
-        **kwargs: See :class:`i2ilr_mm.evaluation.metrics.PairScores`.
+        **kwargs: See :class:`i2ilr_mm.evaluation.metrics.base.PairScores`.
 
     Raises:
         ValueError: If the data has no attributes.json.

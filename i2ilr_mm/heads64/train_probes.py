@@ -11,6 +11,7 @@ from i2ilr.files import replacing
 
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import ImagePool
+from ..evaluation.report import table
 from ..lr import down, up
 from .probes import (
     ATTRIBUTES,
@@ -20,7 +21,6 @@ from .probes import (
     HeadProbes,
     background_colour,
 )
-from .report import table
 from .transfer import name_in_root, read_attributes
 
 SHIFT = 4

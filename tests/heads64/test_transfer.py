@@ -9,9 +9,9 @@ from mmengine.registry import init_default_scope
 from scoring import PIPELINE, scored
 
 from i2ilr_mm.datasets import PairedPool
-from i2ilr_mm.evaluation import transfer
-from i2ilr_mm.evaluation.probes import ATTRIBUTES, background_colour, load_probes
-from i2ilr_mm.evaluation.transfer import TransferTruth, read_attributes
+from i2ilr_mm.heads64 import transfer
+from i2ilr_mm.heads64.probes import ATTRIBUTES, background_colour, load_probes
+from i2ilr_mm.heads64.transfer import TransferTruth, read_attributes
 from i2ilr_mm.lr import down, from_uint8, to_uint8, up
 
 FOLLOWED = {

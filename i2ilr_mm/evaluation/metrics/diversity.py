@@ -1,0 +1,104 @@
+"""How much the results of one source differ."""
+
+from collections import Counter
+from math import inf
+from typing import Any
+
+import torch
+from mmagic.registry import METRICS
+from mmengine.dist import get_dist_info
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..estimate import average, mean
+from ..lr_match import diversity
+from ..real import gather_by_index
+from ..report import Score, score_of
+from .base import ResultFeatures
+
+
+@METRICS.register_module()
+class LPIPSDiversity(ResultFeatures):
+    """Mean LPIPS between all pairs of one source's results, over all sources.
+
+    The loader must give all results of a source to one rank, one after the other, as
+    :class:`i2ilr_mm.engine.SourceSampler` does; so only one source's features are held at a time.
+
+    Args:
+        net: Backbone, 'alex' or 'vgg'.
+        weights: Its weight file; None looks in ~/.cache/i2ilr_mm.
+        by_class: Take each (source class, target class) on its own, and average.
+        **kwargs: See :class:`ResultFeatures`.
+
+    Raises:
+        FileNotFoundError: If the weight file is missing; says what to put where.
+        ValueError: If a source has a single target, or the data are no pairs.
+    """
+
+    def __init__(
+        self, net: str = 'alex', weights: str | None = None, by_class: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(dict(type='LPIPS', net=net, weights=weights), **kwargs)
+        self.by_class = by_class
+        self.pending: dict[tuple[str, ...], dict[int, Tensor]] = {}
+        self.sizes: dict[tuple[str, ...], int] = {}
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        super().prepare(module, dataloader)
+        self.sizes = Counter(self._set_of(i) for i in range(len(self.dataset)))
+        of, fewest = min(self.sizes.items(), key=lambda item: item[1])
+        if fewest < 2:
+            raise ValueError(
+                'LPIPSDiversity compares the results of one source with several targets, and '
+                f'{of[0]!r} has a single one{f" of class {of[2]!r}" if self.by_class else ""} '
+                f'(n_targets is {self.dataset.n_targets})'
+            )
+
+    def _set_of(self, index: int) -> tuple[str, ...]:
+        info = self.dataset.get_data_info(index)
+        classes = (info['class_name'], info['target_class']) if self.by_class else ()
+        return (info['name'], *classes)
+
+    def process(self, data_batch: Any, data_samples: list[dict]) -> None:
+        """Reduce each set of results to its diversity as soon as it is whole."""
+        for sample, row in zip(data_samples, self.features(data_samples)):
+            of = self._set_of(sample['sample_idx'])
+            rows = self.pending.setdefault(of, {})
+            rows[sample['sample_idx']] = row
+            if len(rows) == self.sizes[of]:
+                first = min(rows)
+                self.rows[first] = diversity(torch.stack(list(self.pending.pop(of).values())))
+
+    def evaluate(self) -> dict[str, float]:
+        left = len(self.pending)
+        self.pending = {}
+        if any(gather_by_index({get_dist_info()[0]: left}).values()):
+            raise ValueError(
+                'LPIPSDiversity did not get all results of a source on one rank, or got some '
+                "twice; set the loader's sampler=dict(type='SourceSampler')"
+            )
+        return super().evaluate()
+
+    def score(self, rows: dict[int, float]) -> list[Score]:
+        tasks: dict[tuple[str, ...], list[int]] = {}
+        for i in rows:
+            tasks.setdefault(self._set_of(i)[1:], []).append(i)
+        estimates = [
+            mean(torch.tensor([rows[i] for i in task])).grouped(fake=self.sources(task))
+            for task in tasks.values()
+        ]
+        network, settings = self.network, f'mean over {len(tasks)} class pairs'
+        return [
+            score_of(
+                'lpips_diversity',
+                average(estimates),
+                'LPIPS between results of one source',
+                'higher',
+                sum(self.sizes.values()),
+                (0, inf),
+                network=network.name,
+                weights=network.weights_hash,
+                resize=network.resize,
+                settings=settings if self.by_class else None,
+            )
+        ]

@@ -127,9 +127,7 @@ def test_all_distribution_scores_of_every_pair_and_every_real_picture(dataset):
 
 def test_results_of_one_source_are_one_in_the_interval(dataset, monkeypatch):
     kept = []
-    monkeypatch.setattr(
-        lr_consistency, 'score_of', lambda name, estimate, *a, **k: kept.append(estimate)
-    )
+    monkeypatch.setattr(module, 'score_of', lambda name, estimate, *a, **k: kept.append(estimate))
     with pytest.raises(AttributeError):  # there are no scores now
         scored(distribution(), dataset)
     names = [dataset.get_data_info(i)['name'] for i in range(12)]

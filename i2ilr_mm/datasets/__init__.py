@@ -1,7 +1,8 @@
 """Picture pools and transforms, in MMagic's DATASETS and TRANSFORMS registries."""
 
+from .pairs import PairedPool
 from .pictures import PictureError
-from .pools import ImagePool, PairedPool
+from .pools import ImagePool
 from .transforms import DownscaleLR, LoadLR, LoadPicture, ResizePicture
 
 __all__ = [

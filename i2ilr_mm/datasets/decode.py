@@ -7,20 +7,17 @@ tags of TIFF files, colour profiles, alpha channels that nobody filled.
 import io
 import os
 import re
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Callable
-from functools import lru_cache
-from logging import WARNING
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from mmengine.logging import print_log
-from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from .rgb import UNDECODABLE, convert
 
 Image.init()
 FORMATS: list[str] = [
@@ -37,14 +34,6 @@ OTHER_PICTURES = (
 )
 """Suffixes of pictures that are not read."""
 
-# What Pillow's decoders raise for damaged pictures.
-UNDECODABLE = (
-    *(OSError, EOFError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError),
-    *(ArithmeticError, AttributeError, AssertionError, MemoryError, struct.error, zlib.error),
-    Image.DecompressionBombError,
-)
-
-
 T = TypeVar('T')
 
 
@@ -55,7 +44,7 @@ class PictureError(ValueError):
 def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:
     """Decode a picture to RGB, whatever it is stored as.
 
-    Of an animation the first frame is read; for the rest see :func:`to_rgb`.
+    Of an animation the first frame is read; for the rest see :func:`~i2ilr_mm.datasets.rgb.to_rgb`.
 
     Args:
         data: The whole file.
@@ -73,7 +62,7 @@ def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:
     def pixels(image: Image.Image) -> np.ndarray:
         if least and image.format == 'JPEG' and image.width * image.height > LARGE:
             image.draft(None, (4 * least, 4 * least))
-        return np.array(_to_rgb(image, name))
+        return np.array(convert(image, name))
 
     return _read(data, name, pixels)
 
@@ -190,140 +179,6 @@ def _open_by_libtiff(image: Any) -> Image.Image:
             return Image.open(file, formats=['TIFF'])
         finally:
             TiffImagePlugin.READ_LIBTIFF = before
-
-
-# From Pillow's picture to RGB
-
-
-def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
-    """An upright 8-bit sRGB picture of any picture.
-
-    Greyscale, palette, CMYK, Lab and 16-bit pictures are converted, a colour profile is applied,
-    transparency is laid over white, and the orientation is applied.
-
-    Args:
-        image: Any picture of Pillow's.
-        name: What warnings call it.
-
-    Raises:
-        OSError: If the pixels cannot be decoded.
-        ValueError: If they are neither 8-bit nor up to 16-bit unsigned integers.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of odd metadata
-        return _to_rgb(image, name)
-
-
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    image.load()
-    clear = image.info.get('transparency')
-    if isinstance(clear, tuple) and max(clear) > 255:
-        raise ValueError(
-            'one of its 16-bit colours is transparent, and Pillow reads 8 bits of each: save it '
-            'with an alpha channel'
-        )
-    turn = TURNS.get(_orientation(image))
-    profile = image.info.get('icc_profile')
-    image, alpha = _without_alpha(_to_8_bits(image))
-    if alpha is not None and image.format == 'BMP' and not alpha.getbbox():
-        print_log(f"'{name}': its alpha channel is empty, and left out", 'current', WARNING)
-        alpha = None
-    image = _in_srgb(image, profile)
-    if alpha is not None:
-        image = Image.composite(image, Image.new('RGB', image.size, 'white'), alpha)
-    return image.transpose(turn) if turn is not None else image
-
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what turns the picture upright."""
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, if what stands there cannot be read."""
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except UNDECODABLE:
-        return 1
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """The same picture in a mode of 8 bits a channel."""
-    if not (image.mode.startswith('I') or image.mode == 'F'):
-        return image
-    tags = getattr(image, 'tag_v2', {})
-    bits = max(tags.get(258, (16,)))
-    values = np.asarray(image, dtype=np.float64)
-    full = 2.0**bits - 1
-    known = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
-    if not known or bits > 16 or values.min() < 0 or values.max() > full:
-        raise ValueError(
-            f"its pixels ('{image.mode}') are no unsigned integers of 8 to 16 bits, so that "
-            f'nothing says which values are black and white: save it with 8 or 16 bits'
-        )
-    shown = values if tags.get(262) != 0 else full - values  # 0: white is zero
-    grey = Image.fromarray((shown * (255 / full)).round().astype(np.uint8))
-    if 'transparency' in image.info:  # one 16-bit value
-        seen = (values != image.info['transparency']) * np.uint8(255)
-        grey.putalpha(Image.fromarray(seen))
-    grey.format = image.format
-    return grey
-
-
-def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colours and the share that covers what is below, as two pictures."""
-    kind = image.format
-    alpha = None
-    if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
-        # La and RGBa hold colours times alpha; converting divides.
-        image = image.convert('RGBA' if image.mode != 'LA' else 'LA')
-        alpha = image.getchannel('A')
-        image = image.convert('RGB' if image.mode == 'RGBA' else 'L')
-    elif image.mode in ('P', '1', 'HSV', 'YCbCr', 'RGBX'):
-        image = image.convert('L' if image.mode == '1' else 'RGB')
-    image.format = kind
-    return image, alpha
-
-
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, RGB, CMYK or LAB as sRGB; a profile that is damaged or of another kind is passed over."""
-    if image.mode == 'LAB' or profile:
-        transform = _transform(profile if image.mode != 'LAB' else None, image.mode)
-        if transform is not None:
-            return transform.apply(image)
-    return image if image.mode == 'RGB' else image.convert('RGB')
-
-
-@lru_cache(maxsize=64)
-def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile (None: Lab's own) to sRGB; None if there is nothing to do or it is of no use.
-
-    A profile says sRGB by its colours, whatever it is called: if it moves no colour of a grid by
-    more than one level, it is left out.
-    """
-    try:
-        lab = ImageCms.createProfile('LAB')
-        own = lab if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        srgb = ImageCms.createProfile('sRGB')
-        # littleCMS's shortcut for one channel is ten levels off where the curve is steep.
-        flags: Any = 0x0100 if mode == 'L' else 0  # cmsFLAGS_NOOPTIMIZE
-        transform = ImageCms.buildTransform(own, srgb, mode, 'RGB', flags=flags)
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        return None
-    if mode == 'RGB':
-        levels = np.linspace(0, 255, 18).round().astype(np.uint8)
-        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(18, -1, 3)
-        moved = np.asarray(transform.apply(Image.fromarray(grid)), dtype=int)
-        if np.abs(moved - grid).max() <= 1:
-            return None
-    return transform
 
 
 # Metadata that stops Pillow

@@ -19,7 +19,8 @@ from typing import IO
 
 import numpy as np
 
-from .decode import UNDECODABLE, PictureError, decode, open_picture, size_of, what_it_is
+from .decode import PictureError, decode, open_picture, size_of, what_it_is
+from .rgb import UNDECODABLE
 
 EXTENSIONS = (
     *('.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg'),

@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 
 from i2ilr.files import write_json
 
+from ..datasets.pairs import PairedPool
 from ..datasets.pictures import resolve_root
-from ..datasets.pools import PairedPool
 from ..evaluation.baselines import BASELINES, Baseline
 from ..evaluation.grid import COLUMNS, load_pairs, result_columns, sample_grid
 from ..evaluation.metrics import DistributionScores, LRConsistency

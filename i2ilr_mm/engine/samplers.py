@@ -10,7 +10,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
 from ..datasets.draws import Draw
-from ..datasets.pools import PairedPool
+from ..datasets.pairs import PairedPool
 
 ORDER, AUGMENTATION = 0, 1
 """What a seed is for; the two never share one."""

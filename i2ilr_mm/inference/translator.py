@@ -17,7 +17,6 @@ from torch import Tensor
 
 from i2ilr.files import replacing
 
-from ..datasets.decode import UNDECODABLE, to_rgb
 from ..datasets.pictures import (
     EMBEDDED,
     list_pictures,
@@ -26,6 +25,7 @@ from ..datasets.pictures import (
     read_picture,
     resolve_root,
 )
+from ..datasets.rgb import UNDECODABLE, to_rgb
 from ..datasets.transforms import FITS, fit_picture, shrink
 from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
 from .hub import find_pretrained, push_to_hub, save_pretrained

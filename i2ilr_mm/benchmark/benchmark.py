@@ -26,7 +26,7 @@ from i2ilr_mm.datasets.pictures import resolve_root
 from i2ilr_mm.engine.cost import GIB, count, idle_optimizers, step_cost
 from i2ilr_mm.lr import down, from_uint8
 from i2ilr_mm.models import I2ILR
-from i2ilr_mm.models.layers import SNConv2d
+from i2ilr_mm.models.convolutions import SNConv2d
 
 from .reference import recorders, reference_step
 

@@ -22,16 +22,14 @@ from i2ilr_mm.models import (
     LRResidualDiscriminator,
     ProjectedDiscriminator,
 )
+from i2ilr_mm.models.convolutions import SNConv2d, TrainedConv2d, power_iteration
 from i2ilr_mm.models.layers import (
     DecoderBlock,
     DiscriminatorBlock,
     EncoderBlock,
     InstanceNorm2d,
-    SNConv2d,
     SPAdaIN,
-    TrainedConv2d,
     leaky_relu,
-    power_iteration,
     residual_sum,
     upsample,
 )

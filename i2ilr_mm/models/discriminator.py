@@ -6,8 +6,9 @@ import torch
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
+from .convolutions import convolution, init_weights
 from .generator import scale_steps
-from .layers import DiscriminatorBlock, convolution, init_weights, leaky_relu
+from .layers import DiscriminatorBlock, leaky_relu
 
 
 @MODELS.register_module()
@@ -23,9 +24,9 @@ class LRResidualDiscriminator(nn.Module):
         base_channels: Width at full size; None takes the published 2^14 / H.
         max_channels: Largest width.
         lr_channels: Channels of the residual.
-        init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
+        init: Weights to start from, see :func:`i2ilr_mm.models.convolutions.init_weights`.
         norm: Weight normalisation, 'spectral' as published or 'none' with equalised learning
-            rates, see :data:`i2ilr_mm.models.layers.NORMS`.
+            rates, see :data:`i2ilr_mm.models.convolutions.NORMS`.
         residual: Whether the residual map joins the features, as published. Fakes of a generator
             with ``exact_lr`` have none: it is zero for all, and False saves it.
 

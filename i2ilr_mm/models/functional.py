@@ -27,11 +27,11 @@ def twice_differentiable() -> Iterator[None]:
 def input_gradient(output: Tensor, image: Tensor) -> Tensor:
     """d output / d image with a graph, without the weight gradients that nobody asks for."""
     global _weight_gradients
-    _weight_gradients = False
+    before, _weight_gradients = _weight_gradients, False
     try:
         return torch.autograd.grad(output, image, create_graph=True)[0]
     finally:
-        _weight_gradients = True
+        _weight_gradients = before
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:

@@ -11,19 +11,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..lr import UP_METHODS, check_choice
+from .convolutions import SNConv2d, TrainedConv2d, convolution, init_weights
 from .exact import ExactLR
-from .layers import (
-    DecoderBlock,
-    EncoderBlock,
-    InstanceNorm2d,
-    SNConv2d,
-    TrainedConv2d,
-    convolution,
-    deviation,
-    init_weights,
-    leaky_relu,
-    upsample,
-)
+from .layers import DecoderBlock, EncoderBlock, InstanceNorm2d, deviation, leaky_relu, upsample
 
 
 def scale_steps(img_size: int, lr_size: int) -> int:
@@ -62,11 +52,11 @@ class I2ILRGenerator(nn.Module):
         base_channels: Width at full size; it doubles with each halving.
         max_channels: Largest width.
         lr_channels: Channels of the LR target.
-        init: Weights to start from, see :func:`i2ilr_mm.models.layers.init_weights`.
+        init: Weights to start from, see :func:`i2ilr_mm.models.convolutions.init_weights`.
         with_cp: Activation checkpointing: keep only what goes in and out of the blocks, and compute
             the rest once more in the backward pass, to save memory.
         norm: Weight normalisation, 'spectral' as published or 'none', see
-            :data:`i2ilr_mm.models.layers.NORMS`.
+            :data:`i2ilr_mm.models.convolutions.NORMS`.
         exact_lr: End in an :class:`~i2ilr_mm.models.exact.ExactLR` layer whose correction has this
             shape ('nearest', 'bilinear' or 'bicubic'), so that down(result) is the LR target up to
             rounding; None is the published network.

@@ -13,8 +13,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down, residual, to_uint8
+from .convolutions import power_iteration, shared_weights, use_channels_last
 from .functional import twice_differentiable
-from .layers import power_iteration, shared_weights, use_channels_last
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
 
@@ -93,8 +93,7 @@ class I2ILR(BaseModel):
         accumulation: Parts that a batch is worked through in, to save memory: the same update (with
             the standard R1), for two more generator calls without a graph.
         compile: True, or options of ``torch.compile``, compiles G and D; what R1 goes through stays
-            eager, for there are no compiled second derivatives. Donated buffers are switched off
-            for the process, or a compiled graph could not share its weights with the next one.
+            eager, for there are no compiled second derivatives.
         channels_last: Run all networks in the channels-last memory format.
 
     Raises:
@@ -177,7 +176,6 @@ class I2ILR(BaseModel):
         self.compiled = compile is not False
         if self.compiled:
             options = compile if isinstance(compile, dict) else {}
-            torch._functorch.config.donated_buffer = False
             self.generator.compile(**options)
             self.discriminator.compile(**options)
             if self.projected_discriminator is not None:
@@ -275,8 +273,14 @@ class I2ILR(BaseModel):
         Returns:
             Scalars to log, without a graph.
         """
-        if self.compiled:
-            torch.compiler.cudagraph_mark_step_begin()
+        if not self.compiled:
+            return self._train_step(data, optim_wrapper)
+        torch.compiler.cudagraph_mark_step_begin()
+        # A donated buffer could not be shared with the next pass through the same weights.
+        with torch._functorch.config.patch(donated_buffer=False):
+            return self._train_step(data, optim_wrapper)
+
+    def _train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         inputs = self.data_preprocessor(data, True)['inputs']
         inputs['img'] = self._layout(inputs['img'])
         parts = self._parts(**inputs)

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
+from .convolutions import SNConv2d
 from .frozen import FrozenStages, build_frozen
-from .layers import SNConv2d, leaky_relu
+from .layers import leaky_relu
 
 GRID = 4
 """Side of the logit map of every level that is at least as large."""

@@ -7,6 +7,7 @@ import picture_formats as formats
 import pytest
 
 from i2ilr_mm.datasets import decode as module
+from i2ilr_mm.datasets import rgb
 from i2ilr_mm.datasets.decode import PictureError, decode, size_of
 
 CASES = formats.every_case()
@@ -35,7 +36,7 @@ def test_one_transparent_colour_of_16_bits_is_refused():
 
 def test_an_empty_alpha_channel_is_told(monkeypatch):
     said = []
-    monkeypatch.setattr(module, 'print_log', lambda line, *_: said.append(line))
+    monkeypatch.setattr(rgb, 'print_log', lambda line, *_: said.append(line))
     for case in CASES:
         if case.name.startswith('bmp32-v4'):
             decode(case.data, case.name)

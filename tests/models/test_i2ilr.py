@@ -8,8 +8,8 @@ from torch.optim import Adam
 
 from i2ilr_mm.benchmark.reference import recorders, reference_step
 from i2ilr_mm.lr import down
+from i2ilr_mm.models.convolutions import SNConv2d, power_iteration
 from i2ilr_mm.models.i2ilr import swap_pairs
-from i2ilr_mm.models.layers import SNConv2d, power_iteration
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 NETWORKS = ('generator', 'discriminator')

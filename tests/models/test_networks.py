@@ -3,8 +3,8 @@ import torch
 
 from i2ilr_mm.lr import down
 from i2ilr_mm.models import I2ILRGenerator, LRResidualDiscriminator
+from i2ilr_mm.models.convolutions import SNConv2d
 from i2ilr_mm.models.generator import style_code
-from i2ilr_mm.models.layers import SNConv2d
 
 
 def count(network: torch.nn.Module) -> int:

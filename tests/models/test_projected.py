@@ -140,7 +140,7 @@ def test_bad_input_is_refused_by_name(monkeypatch, tmp_path):
 def test_heads_are_spectrally_normalised():
     network = ProjectedDiscriminator(32, 8)
     before = copy.deepcopy(network.state_dict())
-    from i2ilr_mm.models.layers import power_iteration
+    from i2ilr_mm.models.convolutions import power_iteration
 
     power_iteration(network)
     changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}

@@ -40,6 +40,7 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
 
 
 def convert(image: Image.Image, name: str) -> Image.Image:
+    """What :func:`to_rgb` does, for those who have switched warnings off already."""
     image.load()
     clear = image.info.get('transparency')
     if isinstance(clear, tuple) and max(clear) > 255:

@@ -176,10 +176,9 @@ def optimizer_config(cfg: Config, model: I2ILR) -> dict:
 
 def own_steps(model: I2ILR, optimizers: OptimWrapperDict, data: dict) -> Steps:
     def step(number: int) -> None:
-        model.ema_updates = number
-        model.train_step(data, optimizers)
+        model.update(data, optimizers, number)
 
-    share = 1 / model.r1_interval
+    share = 1 / model.objective.r1_interval
     without_r1 = [] if share == 1 else [(1 - share, partial(step, 1))]
     return [(share, partial(step, 0)), *without_r1]
 

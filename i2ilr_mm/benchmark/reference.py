@@ -23,6 +23,7 @@ from i2ilr_mm.models import (
     ProjectedDiscriminator,
 )
 from i2ilr_mm.models.convolutions import SNConv2d, TrainedConv2d, power_iteration
+from i2ilr_mm.models.ema import decay_at, move_average
 from i2ilr_mm.models.layers import (
     DecoderBlock,
     DiscriminatorBlock,
@@ -167,7 +168,7 @@ def projected_loss(model: I2ILR, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> 
 
 def judged(model: I2ILR, pairs: list) -> list:
     """The sets that the discriminator sees; the reconstructions are the last two."""
-    return pairs if model.judge_reconstructions else pairs[:2]
+    return pairs if model.objective.judge_reconstructions else pairs[:2]
 
 
 def discriminator_loss(model: I2ILR, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
@@ -252,5 +253,7 @@ def reference_step(
     wrappers['generator'].update_params(loss_g)
     for name in wrappers.keys():  # noqa: SIM118  (an OptimWrapperDict is no dict)
         wrappers[name].zero_grad()
-    model.update_ema()
+    decay = decay_at(model.steps, model.ema_decay, model.ema_warmup)
+    move_average(model.generator_ema, model.generator, decay)
+    model.steps += 1
     return loss_d.detach(), loss_g.detach()

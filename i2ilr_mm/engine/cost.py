@@ -94,9 +94,9 @@ def step_cost(model: dict, batch_size: int) -> Cost:
 
 def _step_cost(model: dict, batch_size: int, step: int) -> Cost:
     def train_step(network: I2ILR, image: Tensor) -> None:
-        network.ema_updates = step
         lr = down(image, network.generator.lr_size)
-        network.train_step(dict(inputs=dict(img=image, lr=lr)), idle_optimizers(network))
+        data = dict(inputs=dict(img=image, lr=lr))
+        network.update(data, idle_optimizers(network), step)
 
     return count({**model, 'compile': False}, batch_size, train_step)
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..evaluation.grid import load_pairs, sample_grid
 from ..inference.model import check_state
-from ..models.i2ilr import unwrap
+from ..models.networks import unwrap
 from .checkpoints import latest_checkpoint, remove_partials
 from .watch import check_losses, check_weights
 
@@ -155,7 +155,8 @@ class PlainCheckpointHook(CheckpointHook):
 def _check_interval(runner: Runner, optimizers: dict, path: str) -> None:
     """A resume restores the learning rate and betas, which are those of one interval of R1."""
     groups = optimizers.get('discriminator', {}).get('param_groups', [{}])
-    then, now = groups[0].get('r1_interval', 1), getattr(unwrap(runner.model), 'r1_interval', 1)
+    objective = getattr(unwrap(runner.model), 'objective', None)  # other models have none
+    then, now = groups[0].get('r1_interval', 1), getattr(objective, 'r1_interval', 1)
     if then != now:
         raise ValueError(
             f"'{path}' was trained with model.r1_loss.interval={then}, and the config has {now}: "

@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.optim import Optimizer
 
-from ..models.i2ilr import unwrap
+from ..models.networks import unwrap
 
 
 def lazy_adam(optimizer: Optimizer, interval: int) -> None:
@@ -71,7 +71,7 @@ class I2ILROptimWrapperConstructor(MultiOptimWrapperConstructor):
                 )
         _check_names(self.optim_cfg.keys(), unwrap(module))
         wrappers = super().__call__(module)
-        interval = unwrap(module).r1_interval
+        interval = unwrap(module).objective.r1_interval
         if interval > 1:
             lazy_adam(wrappers['discriminator'].optimizer, interval)
         return wrappers

@@ -23,7 +23,8 @@ from ..evaluation.plots import plot_frechet_against_n, spread_evenly
 from ..evaluation.report import collect_reports, report_dict, report_table
 from ..inference.model import init_model, load_weights, read_weights
 from ..loading import strict_loading
-from ..models.i2ilr import I2ILR, unwrap
+from ..models.i2ilr import I2ILR
+from ..models.networks import unwrap
 from .checkpoints import latest_checkpoint
 
 TITLE_LENGTH = 20

@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..models.i2ilr import unwrap
 from ..models.losses import SoftplusGANLoss
+from ..models.networks import unwrap
 from .checkpoints import latest_checkpoint
 
 

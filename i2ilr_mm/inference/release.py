@@ -81,8 +81,8 @@ def describe(model: I2ILR) -> dict[str, Any]:
         fit=cfg.get('fit'),
         config=cfg.filename and os.path.basename(cfg.filename),
         recipe=json.loads(json.dumps(dict(recipe, batch_size=batch_size), default=str)),
-        steps=model.ema_updates,
-        pictures=batch_size and model.ema_updates * batch_size,
+        steps=model.steps,
+        pictures=batch_size and model.steps * batch_size,
     )
     return {**facts, **getattr(model, 'facts', {})}
 

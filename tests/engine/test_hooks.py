@@ -231,7 +231,7 @@ def test_another_interval_of_r1_is_not_resumed():
     """The optimiser's corrected rate would stay as it was."""
     hook = PlainCheckpointHook(by_epoch=False)
     model = nn.Linear(2, 3)
-    model.r1_interval = 16
+    model.objective = SimpleNamespace(r1_interval=16)
     runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=True)
     groups = [dict(lr=1.0)]
     checkpoint = dict(

@@ -16,7 +16,7 @@ from i2ilr_mm.config import load_config
 from i2ilr_mm.engine.run import build_runner
 from i2ilr_mm.evaluation.report import collect_reports
 from i2ilr_mm.inference.model import load_state, read_checkpoint
-from i2ilr_mm.models.i2ilr import unwrap
+from i2ilr_mm.models.networks import unwrap
 
 LR_ERROR, KD_LITE2, SOURCE_KEPT = 0.5, 0.35, 0.5
 """Grey levels; KD-lite2 of 400 results and 400 heads; share on Lite2. Seen: 0.15, 0.22 and 0.58."""

@@ -9,7 +9,8 @@ from torch.optim import Adam
 from i2ilr_mm.benchmark.reference import recorders, reference_step
 from i2ilr_mm.lr import down
 from i2ilr_mm.models.convolutions import SNConv2d, power_iteration
-from i2ilr_mm.models.i2ilr import swap_pairs
+from i2ilr_mm.models.ema import decay_at, move_average
+from i2ilr_mm.models.networks import swap_pairs
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)
 NETWORKS = ('generator', 'discriminator')
@@ -225,7 +226,7 @@ def test_compiled_networks_run_compiled_and_r1_does_not():
     everything = len(calls)
     assert everything == 4  # two of G, two of D
     inputs = model.data_preprocessor(batch())['inputs']
-    model.real_loss(inputs['img'], inputs['lr'])
+    model.objective.real(inputs['img'], inputs['lr'])
     assert len(calls) == everything
 
 
@@ -306,9 +307,9 @@ def test_every_weight_reaches_its_loss():
         changed = build(**{'lr_loss': dict(type='LRConsistencyLoss'), name: option})
         parts = {}
         for key, model in (('base', base), ('changed', changed)):
-            _, log_real = model.real_loss(image, lr)
-            _, log_fake = model.fake_loss(lr, *fakes)
-            _, log_g = model.generator_loss(image, lr, *fakes)
+            _, log_real = model.objective.real(image, lr)
+            _, log_fake = model.objective.fake(lr, *fakes)
+            _, log_g = model.objective.generator(image, lr, *fakes)
             parts[key] = {**log_real, **log_fake, **log_g}
         marks = dict(gan_loss=('loss_d_real', 'loss_d_fake', 'loss_d_rec', 'loss_g_gan'))
         short = dict(r1_loss=('loss_r1',), cycle_loss=('loss_g_cycle',), lr_loss=('loss_g_lr',))
@@ -328,24 +329,24 @@ def test_ema_warms_up_and_copies_buffers(warmup, decays):
         for parameter in (*live.parameters(), *average.parameters()):
             parameter.fill_(1.0)
     expected = 1.0
-    for decay in decays:
+    for step, decay in enumerate(decays):
         with torch.no_grad():
             for parameter in live.parameters():
                 parameter.add_(1.0)
         live.from_rgb.weight_u.add_(0.25)
-        model.update_ema()
+        move_average(average, live, decay_at(step, model.ema_decay, model.ema_warmup))
         decay = min(decay, 0.2)
         expected = decay * expected + (1 - decay) * live.to_rgb.conv.bias[0].item()
         assert all(torch.allclose(p, torch.tensor(expected)) for p in average.parameters())
         assert torch.equal(average.from_rgb.weight_u, live.from_rgb.weight_u)
 
 
-def test_ema_updates_survive_the_state_dict():
+def test_the_number_of_steps_survives_the_state_dict():
     model = build()
     model.train_step(batch(), optimizers(model))
     other = build()
     other.load_state_dict(model.state_dict())
-    assert other.ema_updates == model.ema_updates == 1
+    assert other.steps == model.steps == 1
 
 
 def test_discriminator_gets_no_gradient_in_the_generator_step():

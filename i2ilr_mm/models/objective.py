@@ -1,0 +1,217 @@
+"""What I2I-LR minimises: L_D, L_P, L_G and R1, and the factors that turn batch means into its sums.
+
+A batch holds pairs, so it has two halves, a and b, and four sets of fakes: ab, ba, a' and b'. With
+l(x, real) and l(x, fake) the adversarial loss of a set's mean, I2I-LR takes
+
+    L_D = sum over (x, f) in (b, ab), (a, ba), (a, a'), (b, b') of
+          E l(D(x), real) + R1(x) + E l(D(f), fake)
+    L_G = sum over f in ab, ba, a', b' of E l(D(f), real)  +  |a - a'|_1 + |b - b'|_1
+
+Here both halves of a set go through the networks together, and the mean M over the whole batch is
+half the sum of the means over its halves: E_a + E_b = 2 M. Hence the factors.
+
+    reals            each half is in two terms      2 (E_a + E_b) = 4 M
+    fakes, and a'    each half is in one term            E_a + E_b = 2 M
+    L_G              M over all four halves at once  E_1 + ... + E_4 = 4 M
+    cycle            each half is in one term            E_a + E_b = 2 M
+
+Without judged reconstructions there are two terms in place of four: 2 for reals and for L_G.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..lr import GREY_LEVELS, down
+from .networks import swap_pairs
+
+Losses = tuple[Tensor, dict[str, Tensor]]
+"""A loss, and its parts without a graph."""
+
+
+def mean_loss(name: str, config: dict) -> dict:
+    """Refuse losses that are sums.
+
+    Raises:
+        ValueError: If its reduction is not the mean.
+    """
+    reduction = config.get('reduction', 'mean')
+    if reduction != 'mean':
+        raise ValueError(
+            f"{name} has reduction='{reduction}'; a training loss needs 'mean': a sum would change "
+            f'with the batch, its parts and the number of GPUs'
+        )
+    return config
+
+
+def average(logs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each entry over the parts of a batch."""
+    if len(logs) == 1:
+        return logs[0]
+    return {name: torch.stack([log[name] for log in logs]).mean() for name in logs[0]}
+
+
+def total(**parts: Tensor) -> Losses:
+    """The sum, and the parts without their graphs."""
+    return torch.stack(list(parts.values())).sum(), {k: v.detach() for k, v in parts.items()}
+
+
+class Objective:
+    """The losses of a batch, through a model's networks and by its losses.
+
+    Args:
+        model: Has the networks, and ``gan_loss``, ``r1_loss``, ``cycle_loss``, ``lr_loss``,
+            ``projected_loss`` and ``source_loss``; the last three may be None.
+        judge_reconstructions: Whether a' and b' count as fakes.
+
+    Raises:
+        ValueError: If it is neither True nor False.
+    """
+
+    def __init__(self, model: Any, judge_reconstructions: bool) -> None:
+        if not isinstance(judge_reconstructions, bool):
+            raise ValueError(
+                f'judge_reconstructions is {judge_reconstructions!r}; accepted are True and False'
+            )
+        self.model = model
+        self.judge_reconstructions = judge_reconstructions
+        # Four sets of fakes, or without the reconstructions two: one term of the sums for each.
+        self.terms = 4 if judge_reconstructions else 2
+
+    def judged(self, *sets: Tensor) -> Tensor:
+        """Of (fakes, reconstructions), or of what belongs to them, the sets that D sees."""
+        return torch.cat(sets if self.judge_reconstructions else sets[:1])
+
+    # R1, and the steps it is due at
+
+    @property
+    def r1_interval(self) -> int:
+        """Steps from one R1 to the next; 1 is every step, inside of L_D."""
+        return getattr(self.model.r1_loss, 'interval', 1)
+
+    def lazy_r1_is_due(self, step: int) -> bool:
+        """Whether step number ``step``, counted from 0, has an update by R1 alone."""
+        return self.r1_interval > 1 and step % self.r1_interval == 0
+
+    def r1(self, image: Tensor, lr: Tensor) -> Tensor:
+        """R1 of both real halves, each counted once per fake set."""
+        return self._r1(*self.model.differentiable_logits(image, lr))
+
+    def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
+        factor = float(self.terms)
+        if getattr(self.model.r1_loss, 'mode', 'standard') == 'reference':
+            # The published penalty differentiates the mean over a half batch, which is twice as
+            # steep in each picture as the mean over the whole one; squared, that is 4.
+            factor *= 4.0
+        return factor * self.model.r1_loss(image, logits)
+
+    # The discriminators
+
+    def real(self, image: Tensor, lr: Tensor) -> Losses:
+        """The half of L_D that sees real images, with R1 unless that is lazy.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+        """
+        if self.r1_interval > 1:
+            logits = self.model.real_logits(image, lr)
+            return total(loss_d_real=self.terms * self.model.gan_loss(logits, True, is_disc=True))
+        image, logits = self.model.differentiable_logits(image, lr)
+        r1 = self._r1(image, logits)
+        return total(
+            loss_d_real=self.terms * self.model.gan_loss(logits, True, is_disc=True), loss_r1=r1
+        )
+
+    def fake(self, lr: Tensor, fake: Tensor, reconstruction: Tensor) -> Losses:
+        """The half of L_D that sees the results of ``translate_pairs``; as :meth:`real`."""
+        fakes = self.judged(fake, reconstruction).detach()
+        targets = self.judged(swap_pairs(lr), lr)
+        logits = self.model.fake_logits(fakes, targets).split(len(lr))
+        names = ('loss_d_fake', 'loss_d_rec')
+        return total(
+            **{k: 2 * self.model.gan_loss(v, False, is_disc=True) for k, v in zip(names, logits)}
+        )
+
+    def projected(
+        self,
+        image: Tensor,
+        lr: Tensor,
+        fake: Tensor,
+        reconstruction: Tensor,
+        views: list[Tensor],
+    ) -> Losses:
+        """L_P: the sets and factors of L_D, by P's own loss and without R1.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+            fake: Results of ``translate_pairs``.
+            reconstruction: The same.
+            views: P's features of the results that are judged.
+        """
+        with torch.no_grad():
+            real_views = self.model.view(image)
+            targets = self.judged(swap_pairs(lr), lr)
+            maps = self.model.residual(self.judged(fake, reconstruction), targets)
+        both = [torch.cat([real, made.detach()]) for real, made in zip(real_views, views)]
+        if maps is not None:
+            maps = torch.cat([torch.zeros_like(lr), maps])
+        logits = self.model.projected_logits(both, maps).to(image.dtype).split(len(lr))
+        loss = self.model.projected_loss
+        parts = dict(loss_p_real=self.terms * loss(logits[0], True, is_disc=True))
+        for name, made in zip(('loss_p_fake', 'loss_p_rec'), logits[1:]):
+            parts[name] = 2 * loss(made, False, is_disc=True)
+        return total(**parts)
+
+    # The generator
+
+    def generator(
+        self,
+        image: Tensor,
+        lr: Tensor,
+        fake: Tensor,
+        reconstruction: Tensor,
+        views: list[Tensor] | None = None,
+        sources: tuple[Tensor, Tensor] | None = None,
+    ) -> Losses:
+        """L_G of the fake sets.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), the LR pictures of ``image``.
+            fake: Results of ``translate_pairs``.
+            reconstruction: The same.
+            views: P's features of the results that are judged, if they are known.
+            sources: What the source loss knows of the batch; without it that loss is left out.
+        """
+        judged, targets = self.judged(fake, reconstruction), self.judged(swap_pairs(lr), lr)
+        logits = self.model.fake_logits(judged, targets)
+        parts = dict(
+            loss_g_gan=self.terms * self.model.gan_loss(logits, True, is_disc=False),
+            loss_g_cycle=2 * self.model.cycle_loss(reconstruction, image),
+        )
+        if self.model.projected_loss is not None:
+            parts['loss_g_projected'] = self._by_projected(judged, targets, views)
+        if sources is not None:
+            with self.model.autocast():
+                parts['loss_g_source'] = self.model.source_loss(self.model.layout(fake), *sources)
+        if self.model.lr_loss is not None:
+            fakes, targets = torch.cat([fake, reconstruction]), torch.cat([swap_pairs(lr), lr])
+            parts['loss_g_lr'] = self.model.lr_loss(fakes, targets)
+        loss, log = total(**parts)
+        return loss, dict(
+            loss_g=loss.detach(), **log, lr_error=self._lr_error(fake, swap_pairs(lr))
+        )
+
+    def _by_projected(self, judged: Tensor, targets: Tensor, views: list[Tensor] | None) -> Tensor:
+        views = self.model.view(judged) if views is None else views
+        logits = self.model.projected_logits(views, self.model.residual(judged, targets))
+        return self.terms * self.model.projected_loss(logits.to(judged.dtype), True, is_disc=False)
+
+    @torch.no_grad()
+    def _lr_error(self, fake: Tensor, lr: Tensor) -> Tensor:
+        """Mean distance from the LR target in grey levels of 255."""
+        shrunk = down(fake.clamp(-1, 1), lr.shape[-1], self.model.lr_method)
+        return (shrunk - lr).abs().mean() * GREY_LEVELS

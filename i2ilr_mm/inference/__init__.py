@@ -2,6 +2,7 @@
 
 from .inferencer import I2ILRInferencer
 from .model import init_model
-from .translator import Translation, Translator
+from .translation import Translation
+from .translator import Translator
 
 __all__ = ['I2ILRInferencer', 'Translation', 'Translator', 'init_model']

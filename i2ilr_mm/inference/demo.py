@@ -21,7 +21,9 @@ from ..datasets.decode import PictureError, decode, size_of
 from ..datasets.pictures import read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
-from .translator import Translation, Translator, pictures_in
+from .inputs import pictures_in
+from .translation import Translation
+from .translator import Translator
 
 PAGE = files('i2ilr_mm') / 'assets' / 'demo.html'
 EXAMPLES = 6

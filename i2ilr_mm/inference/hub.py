@@ -15,7 +15,7 @@ from torch import nn
 from i2ilr.scores import number
 
 from ..datasets.pictures import EMBEDDED
-from .release import SUFFIX, write_release
+from .release import SUFFIX, release_path, write_release
 
 WEIGHTS_FILE = f'model{SUFFIX}'
 CARD_FILE = 'README.md'
@@ -221,3 +221,21 @@ def _result(report: dict[str, Any], scores: dict[str, dict]) -> dict[str, Any]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, tuple('---' for _ in head), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines) + '\n'
+
+
+def published(model: Any, cfg_options: Any) -> str:
+    """The file of a model that is given without a checkpoint.
+
+    Raises:
+        ValueError: If it is a config.
+    """
+    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+    if name is None or name.endswith('.py'):
+        raise ValueError(
+            f"'{name or 'the model'}' is a config; give a checkpoint beside it, or a published "
+            f"model alone, such as 'embedded:heads64'"
+        )
+    if cfg_options:
+        raise ValueError('cfg_options change a config, and a published model has none: drop them')
+    path = find_pretrained(name)
+    return release_path(path) or path

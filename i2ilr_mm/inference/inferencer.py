@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .translator import Picture, Translator
+from .inputs import Picture
+from .translator import Translator
 
 
 class I2ILRInferencer:

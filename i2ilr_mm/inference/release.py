@@ -136,6 +136,14 @@ def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
     return whole.hexdigest()
 
 
+def weights_hash(network: nn.Module) -> str:
+    """Of a network's numbers, 16 digits; the same wherever they are stored."""
+    whole = hashlib.sha256()
+    for value in network.state_dict().values():
+        whole.update(value.cpu().numpy().tobytes())
+    return whole.hexdigest()[:16]
+
+
 def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of a file that :func:`publish` wrote, and what is known of them.
 

@@ -1,106 +1,23 @@
 """Translate pictures: any source, any LR target, and how well the result meets it."""
 
-import hashlib
-import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from tqdm import tqdm
 
-from i2ilr.files import replacing
-
-from ..datasets.pictures import (
-    EMBEDDED,
-    list_pictures,
-    natural,
-    picture_path,
-    read_picture,
-    resolve_root,
-)
-from ..datasets.rgb import UNDECODABLE, to_rgb
 from ..datasets.transforms import FITS, fit_picture, shrink
-from ..lr import GREY_LEVELS, check_choice, down, from_uint8, match, to_uint8
-from .hub import find_pretrained, push_to_hub, save_pretrained
+from ..lr import match, to_uint8
+from .device import usable_device, without_denormals
+from .dials import dial, mean_of
+from .hub import find_pretrained, published, push_to_hub, save_pretrained
+from .inputs import Picture, expand, name_of, named, pair_up, to_array, to_lr, to_tensor
 from .model import init_model
-from .release import describe, load_generator, release_path
-
-Picture = str | os.PathLike | Image.Image | np.ndarray | Tensor
-"""What a source or a target can be given as, see :meth:`Translator.source` and ``target``."""
-
-REACHED = 1.0
-"""Grey levels of worst LR error up to which a target counts as met."""
-
-
-@dataclass
-class Translation:
-    """One result.
-
-    Attributes:
-        image: (H, H) RGB picture, 8 bits.
-        target: (3, s, s) LR target in [-1, 1], dials applied.
-        error: (s, s) distance of the shrunk picture from the target in grey levels of 255, the
-            largest of the three channels.
-        lr_mae: Mean distance over cells and channels, grey levels.
-        lr_worst: Largest distance, grey levels.
-        projected: Whether the picture was moved to the target.
-        source_name: Where the source came from, '' if it was no file.
-        target_name: The same of the target.
-    """
-
-    image: Image.Image
-    target: Tensor
-    error: np.ndarray
-    lr_mae: float
-    lr_worst: float
-    projected: bool
-    source_name: str = ''
-    target_name: str = ''
-    about: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def reached(self) -> bool:
-        """Whether every cell is within one grey level of the target."""
-        return self.lr_worst <= REACHED
-
-    def report(self) -> dict[str, Any]:
-        """The figures and names, as plain data."""
-        return dict(
-            source=self.source_name,
-            target=self.target_name,
-            lr_mae=round(self.lr_mae, 4),
-            lr_worst=round(self.lr_worst, 4),
-            projected=self.projected,
-            reached=self.reached,
-        )
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write a PNG whose text entries hold the report.
-
-        Raises:
-            ValueError: If the name does not end in .png: other formats would change the pixels, and
-                with them what the report says.
-        """
-        name = os.path.expanduser(os.fspath(path))
-        if not name.lower().endswith('.png'):
-            raise ValueError(f"'{name}' must end in .png, which keeps every pixel as it is")
-        with replacing(name) as partial, open(partial, 'wb') as file:
-            file.write(self.png())
-
-    def png(self) -> bytes:
-        """The file that :meth:`save` writes."""
-        text, buffer = PngInfo(), io.BytesIO()
-        for key, value in {**self.report(), **self.about}.items():
-            text.add_text(f'i2ilr_mm:{key}', str(value))
-        self.image.save(buffer, 'png', pnginfo=text)
-        return buffer.getvalue()
+from .release import describe, load_generator, weights_hash
+from .translation import Failure, Translation, measured
 
 
 class Translator:
@@ -141,21 +58,18 @@ class Translator:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; at least 1 is needed')
-        self.device, self.batch_size, self.amp = _usable(device), batch_size, amp
+        self.device, self.batch_size, self.amp = usable_device(device), batch_size, amp
         if checkpoint is None:
-            network, self.facts = load_generator(_published(model, cfg_options))
+            network, self.facts = load_generator(published(model, cfg_options))
         else:
             built = init_model(model, checkpoint, cfg_options=cfg_options)
             network, self.facts = built.generator_ema.deploy(), describe(built)
         self.network = network.to(self.device)
         self.img_size, self.lr_size = network.img_size, network.lr_size
         self.lr_method, self.fit = self.facts['lr_method'], self.facts['fit'] or FITS[0]
-        weights = hashlib.sha256()
-        for value in self.network.state_dict().values():
-            weights.update(value.cpu().numpy().tobytes())
         self.about = dict(
             checkpoint=os.path.basename(os.fspath(model if checkpoint is None else checkpoint)),
-            weights=weights.hexdigest()[:16],
+            weights=weights_hash(self.network),
             lr_method=self.lr_method,
             fit=self.fit,
         )
@@ -228,8 +142,8 @@ class Translator:
         Raises:
             ValueError: If it cannot be read, or has another shape, type or range.
         """
-        array = _to_array(picture, self.img_size)
-        return _to_tensor(fit_picture(array, self.img_size, self.fit))
+        array = to_array(picture, self.img_size)
+        return to_tensor(fit_picture(array, self.img_size, self.fit))
 
     def target(self, picture: Picture) -> Tensor:
         """An LR target, (3, s, s) in [-1, 1].
@@ -243,21 +157,14 @@ class Translator:
         """
         s = self.lr_size
         if isinstance(picture, Tensor) and picture.is_floating_point() and picture.shape[-1] == s:
-            lr = picture.detach().float().cpu()
-            lr = lr[0] if lr.ndim == 4 and len(lr) == 1 else lr
-            if tuple(lr.shape) != (3, s, s) or not lr.isfinite().all():
-                raise ValueError(
-                    f'an LR target is a tensor of {tuple(lr.shape)}, or has values that are not '
-                    f'finite; it must be finite and (3, {s}, {s})'
-                )
-            return lr
-        array = _to_array(picture, self.img_size)
+            return to_lr(picture, s)
+        array = to_array(picture, self.img_size)
         height, width = array.shape[:2]
         if (height, width) == (s, s):
-            return _to_tensor(array)
+            return to_tensor(array)
         if min(height, width) < self.img_size // 2:
             raise ValueError(
-                f'{_named(picture)}is {width} x {height}: this model was trained with LR targets '
+                f'{named(picture)}is {width} x {height}: this model was trained with LR targets '
                 f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
                 f'picture (at least {self.img_size // 2} pixels a side), which is shrunk to it'
             )
@@ -273,13 +180,7 @@ class Translator:
         Raises:
             ValueError: If there are no pictures, or not as many weights, or none is positive.
         """
-        weights = [1.0] * len(pictures) if weights is None else list(weights)
-        if not pictures or len(weights) != len(pictures):
-            raise ValueError(f'{len(pictures)} pictures and {len(weights)} weights: one for each')
-        if not all(0 <= w < float('inf') for w in weights) or sum(weights) <= 0:
-            raise ValueError(f'weights are {weights}; none may be negative, and not all zero')
-        parts = [self.target(p) * (w / sum(weights)) for p, w in zip(pictures, weights)]
-        return torch.stack(parts).sum(dim=0)
+        return mean_of([self.target(picture) for picture in pictures], weights)
 
     # What comes out
 
@@ -315,39 +216,60 @@ class Translator:
         Raises:
             ValueError: If a picture cannot be used, or a dial is out of range.
         """
-        todo = self.pair_up(_expand(sources), _expand(targets), pairs)
-        blocks = [todo[i : i + self.batch_size] for i in range(0, len(todo), self.batch_size)]
-        results: list[Translation] = []
-        for block in _with_progress(blocks, progress):
-            source = torch.stack([self.source(s) for s, _ in block])
-            lr = torch.stack([self.target(t) for _, t in block])
-            lr = self.dial(source, lr, strength, mask)
-            made = self.batch(source, lr, project)
-            for result, (s, t) in zip(made, block):
-                result.source_name, result.target_name = _name(s), _name(t)
-            results += made
+        todo = pair_up(expand(sources), expand(targets), pairs)
+        results = []
+        stream = self.stream(todo, project, strength, mask)
+        for result in tqdm(stream, total=len(todo), unit='picture', disable=not progress):
+            if isinstance(result, Failure):
+                raise result.error
+            results.append(result)
         return results
 
-    @staticmethod
-    def pair_up(sources: list, targets: list, pairs: str = 'zip') -> list[tuple]:
-        """Pairs of sources and targets, see :meth:`translate`.
+    def stream(
+        self,
+        pairs: Sequence[tuple[Any, Any]],
+        project: bool = False,
+        strength: float = 1.0,
+        mask: Any = None,
+        read: Any = None,
+    ) -> Iterator[Translation | Failure]:
+        """Translate pairs one after the other, in batches; what :meth:`translate` consumes.
+
+        Args:
+            pairs: Sources and targets.
+            project: See :meth:`translate`; so are ``strength`` and ``mask``.
+            strength: Share of the target.
+            mask: Share of the target in each cell.
+            read: Has ``source`` and ``target`` to read the pictures by; None takes this object's.
+
+        Yields:
+            For each pair in turn its translation, or why one of its pictures cannot be used.
 
         Raises:
-            ValueError: If the numbers do not fit.
+            ValueError: If a dial is out of range.
         """
-        check_choice('pairs', pairs, ('zip', 'all'))
-        if pairs == 'all':
-            return [(s, t) for s in sources for t in targets]
-        if len(sources) == 1:
-            sources = sources * len(targets)
-        if len(targets) == 1:
-            targets = targets * len(sources)
-        if len(sources) != len(targets):
-            raise ValueError(
-                f'{len(sources)} sources and {len(targets)} targets cannot be taken in order; give '
-                f"as many of both, or one of either, or take all pairs (pairs='all', --all-pairs)"
-            )
-        return list(zip(sources, targets))
+        read = self if read is None else read
+        for start in range(0, len(pairs), self.batch_size):
+            block = pairs[start : start + self.batch_size]
+            tensors, failures = [], {}
+            for i, (source, target) in enumerate(block):
+                try:
+                    tensors.append((read.source(source), read.target(target)))
+                except (ValueError, MemoryError) as error:
+                    failures[i] = Failure(error)
+            made = iter(self._translated(tensors, project, strength, mask))
+            for i, (source, target) in enumerate(block):
+                result = failures[i] if i in failures else next(made)
+                result.source_name, result.target_name = name_of(source), name_of(target)
+                yield result
+
+    def _translated(
+        self, pairs: list[tuple[Tensor, Tensor]], project: bool, strength: float, mask: Any
+    ) -> list[Translation]:
+        if not pairs:
+            return []
+        source, lr = (torch.stack(column) for column in zip(*pairs))
+        return self.batch(source, self.dial(source, lr, strength, mask), project)
 
     def dial(self, source: Tensor, lr: Tensor, strength: float = 1.0, mask: Any = None) -> Tensor:
         """LR targets (B, 3, s, s) between the sources' own and those given, see translate().
@@ -355,22 +277,7 @@ class Translator:
         Raises:
             ValueError: If the strength or the mask is out of range.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f'strength is {strength}; it goes from 0 (source) to 1 (target)')
-        share = torch.full((self.lr_size,) * 2, float(strength))
-        if mask is not None:
-            try:
-                cells = torch.as_tensor(np.asarray(mask, dtype=np.float32))
-            except (ValueError, TypeError, OverflowError):
-                cells = torch.zeros(0)
-            if cells.shape != share.shape or not ((cells >= 0) & (cells <= 1)).all():
-                raise ValueError(
-                    f'the mask is {tuple(cells.shape)}; it must have one share from 0 to 1 for '
-                    f'each of {self.lr_size} x {self.lr_size} cells'
-                )
-            share = share * cells
-        own = down(source, self.lr_size, self.lr_method)
-        return own + share * (lr - own)
+        return dial(source, lr, self.lr_method, strength, mask)
 
     def batch(self, source: Tensor, lr: Tensor, project: bool = False) -> list[Translation]:
         """Translate what is ready for the network, and compare it with its targets.
@@ -381,20 +288,7 @@ class Translator:
             project: See :meth:`translate`.
         """
         images = self.run(source, lr, project)
-        shrunk = down(from_uint8(images), self.lr_size, self.lr_method)
-        errors = (shrunk - lr).abs() * GREY_LEVELS
-        return [
-            Translation(
-                image=Image.fromarray(image.permute(1, 2, 0).numpy()),
-                target=y,
-                error=error.amax(dim=0).numpy(),
-                lr_mae=error.mean().item(),
-                lr_worst=error.max().item(),
-                projected=project,
-                about=dict(self.about),
-            )
-            for image, y, error in zip(images, lr, errors)
-        ]
+        return measured(images, lr, self.lr_method, project, self.about)
 
     @torch.inference_mode()
     def run(self, source: Tensor, lr: Tensor, project: bool = False) -> Tensor:
@@ -405,7 +299,7 @@ class Translator:
         """
         source, lr = source.to(self.device), lr.to(self.device)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
-        with _without_denormals(), autocast:
+        with without_denormals(), autocast:
             image = self.network(source, lr).float()
         if not image.isfinite().all():
             raise ValueError(
@@ -414,155 +308,3 @@ class Translator:
             )
         image = image.clamp(-1, 1)
         return (match(image, lr, self.lr_method) if project else to_uint8(image)).cpu()
-
-
-@contextmanager
-def _without_denormals() -> Iterator[None]:
-    """Take denormal numbers as 0 in this thread: they slow a CPU down and mean nothing here."""
-    kept = torch.full((1,), 1e-40).mul(1).item() > 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        if kept:
-            torch.set_flush_denormal(False)
-
-
-def _published(model: Any, cfg_options: Any) -> str:
-    """The file of a model that is given without a checkpoint.
-
-    Raises:
-        ValueError: If it is a config.
-    """
-    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
-    if name is None or name.endswith('.py'):
-        raise ValueError(
-            f"'{name or 'the model'}' is a config; give a checkpoint beside it, or a published "
-            f"model alone, such as 'embedded:heads64'"
-        )
-    if cfg_options:
-        raise ValueError('cfg_options change a config, and a published model has none: drop them')
-    path = find_pretrained(name)
-    return release_path(path) or path
-
-
-def _name(picture: Any) -> str:
-    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else ''
-
-
-def _named(picture: Any) -> str:
-    return f"'{_name(picture)}' " if _name(picture) else 'the LR target '
-
-
-def _expand(pictures: Any) -> list:
-    """One picture, several, or all of a folder or zip, as a list.
-
-    Raises:
-        FileNotFoundError: If a folder or zip has no pictures.
-    """
-    if isinstance(pictures, (np.ndarray, Tensor)) and pictures.ndim == 4:
-        return list(pictures)
-    if isinstance(pictures, Iterable) and not isinstance(
-        pictures, (str, os.PathLike, Image.Image, np.ndarray, Tensor)
-    ):
-        return list(pictures)
-    name = _name(pictures)
-    return [path for path, _ in pictures_in(name)] if is_root(name) else [pictures]
-
-
-def is_root(name: str) -> bool:
-    """Whether a name stands for several pictures: a folder, a zip or an embedded set."""
-    if name.startswith(EMBEDDED):
-        return True
-    return '::' not in name and (os.path.isdir(name) or name.lower().endswith('.zip'))
-
-
-def pictures_in(root: str) -> list[tuple[str, str]]:
-    """All pictures of a folder, zip or embedded set, and their names in it, in natural order.
-
-    Raises:
-        FileNotFoundError: If there is no such place, or no picture in it.
-    """
-    place = resolve_root(root)
-    names = sorted(list_pictures(place), key=natural)
-    found = [(picture_path(place, name), name) for name in names]
-    if not found:
-        raise FileNotFoundError(f"there are no pictures in '{root}'")
-    return found
-
-
-def _usable(device: str | torch.device) -> torch.device:
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"the device '{device}' cannot be used here: {error}") from error
-    return torch.device(device)
-
-
-def _with_progress(blocks: list, shown: bool) -> Iterable:
-    if not shown:
-        return blocks
-    from tqdm import tqdm
-
-    return tqdm(blocks, unit='batch')
-
-
-def _to_array(picture: Picture, least: int) -> np.ndarray:
-    """(H, W, 3) uint8 of a picture in any accepted form.
-
-    Raises:
-        ValueError: If the shape, type or range is another.
-    """
-    if isinstance(picture, (str, os.PathLike)):
-        return read_picture(os.fspath(picture), least)
-    if isinstance(picture, Tensor):
-        return _from_tensor(picture)
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or 0 in picture.shape:
-            raise ValueError(
-                f'an array of {picture.dtype} {picture.shape} was given; accepted are uint8 arrays '
-                f'(H, W), (H, W, 3) and (H, W, 4)'
-            )
-        if picture.ndim == 3 and picture.shape[2] not in (3, 4):
-            raise ValueError(f'an array of {picture.shape} was given; the last axis has 3 or 4')
-        picture = Image.fromarray(picture)
-    if isinstance(picture, Image.Image):
-        try:
-            return np.array(to_rgb(picture))
-        except UNDECODABLE as error:
-            raise ValueError(f'the picture cannot be decoded: {error}') from error
-    raise ValueError(
-        f'a {type(picture).__name__} was given; accepted are paths, PIL images, uint8 arrays and '
-        f'tensors'
-    )
-
-
-def _from_tensor(picture: Tensor) -> np.ndarray:
-    image = picture.detach().cpu()
-    image = image[0] if image.ndim == 4 and len(image) == 1 else image
-    if image.ndim != 3 or len(image) != 3 or 0 in image.shape:
-        raise ValueError(
-            f'a tensor of shape {tuple(picture.shape)} was given; accepted is (3, H, W)'
-        )
-    if image.is_floating_point():
-        if not image.isfinite().all() or image.abs().max() > 1.001:
-            raise ValueError(
-                f'a float tensor with values {image.min():g} to {image.max():g} was given; floats '
-                f'go from -1 to 1 (i2ilr_mm.lr.from_uint8)'
-            )
-        if image.min() >= 0:
-            raise ValueError(
-                f'a float tensor with values from {image.min():g} to {image.max():g} was given: '
-                f'floats go from -1 to 1, and this may be a picture in [0, 1], as ToTensor makes '
-                f'it; give x * 2 - 1 if it is, or uint8'
-            )
-        image = to_uint8(image)
-    if image.dtype != torch.uint8:
-        raise ValueError(f'a tensor of {image.dtype} was given; accepted are uint8 and floats')
-    return image.permute(1, 2, 0).numpy()
-
-
-def _to_tensor(array: np.ndarray) -> Tensor:
-    return from_uint8(torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ilr_mm.inference.batch import find_pictures, translate_files
+from i2ilr_mm.inference.batch import translate_files
+from i2ilr_mm.inference.inputs import find_pictures
 from i2ilr_mm.lr import down
 
 

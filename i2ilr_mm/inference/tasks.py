@@ -1,0 +1,158 @@
+"""Pairs of files, the files that their results go to, and which of them are made already."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from ..datasets.pictures import read_bytes
+from .translator import Translator
+
+MOST_NAME = 180
+"""Bytes of a result's name; file systems take 255, and a partial file's name is longer."""
+
+
+class Task:
+    """One pair and the file that its result goes to."""
+
+    def __init__(self, source: tuple[str, str], target: tuple[str, str], folder: str) -> None:
+        (self.source, name), (self.target, other) = source, target
+        self.folder, self.name = folder, f'{name}__{other.replace("/", "_")}'
+        inner, base = os.path.split(self.name)
+        if len(os.fsencode(base)) > MOST_NAME:
+            short = os.fsencode(base)[: MOST_NAME - 9].decode('utf-8', 'ignore')
+            self.name = os.path.join(inner, f'{short}~{_digest(base)}')
+
+    @property
+    def file(self) -> str:
+        return os.path.join(self.folder, f'{self.name}.png')
+
+    def tell_apart(self) -> None:
+        """Take a name that no other pair has; the same one in every call."""
+        self.name += f'~{_digest(f"{self.source}::{self.target}")}'
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]
+
+
+class Reader:
+    """Reads every picture once while it is needed again soon; tells every problem once."""
+
+    def __init__(self, translator: Translator) -> None:
+        self.translator = translator
+        self.blended: Tensor | None = None
+        self.source = lru_cache(translator.batch_size)(_remembering(translator.source))
+        self._target = lru_cache(4096)(_remembering(translator.target))
+        self._hash = lru_cache(4096)(lambda path: hashlib.sha256(read_bytes(path)).hexdigest())
+        self.told: set[str] = set()
+
+    def target(self, path: str) -> Tensor:
+        return self._target(path) if self.blended is None else self.blended
+
+    def inputs(self, task: Task) -> str:
+        """A hash of both pictures."""
+        if self.blended is None:
+            other = self._hash(task.target)
+        else:
+            other = hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
+        return hashlib.sha256((self._hash(task.source) + other).encode()).hexdigest()[:16]
+
+    def tell(self, bar: tqdm, problem: str) -> None:
+        if problem not in self.told:
+            self.told.add(problem)
+            bar.write(f'passed over: {shown(problem)}')
+
+
+def tasks_of(pairs: list[tuple], out: str) -> list[Task]:
+    """The tasks of all pairs, each pair once, and no two results of one name in any case."""
+    tasks = [Task(source, target, out) for source, target in dict.fromkeys(pairs)]
+    taken = Counter(task.name.casefold() for task in tasks)
+    for task in tasks:
+        if taken[task.name.casefold()] > 1:
+            task.tell_apart()
+    return tasks
+
+
+def check_grid(grid: str, tasks: list[Task], places: list[str]) -> None:
+    """Refuse a grid that would take a picture's place, or become a source of the next call.
+
+    Raises:
+        ValueError: Saying where it may go.
+    """
+    real = os.path.realpath(grid)
+    if real in {os.path.realpath(path) for task in tasks for path in (task.source, task.target)}:
+        raise ValueError(f"--grid: '{grid}' is one of the pictures; give a new name")
+    for place in places:
+        if os.path.isdir(place) and real.startswith(os.path.realpath(place) + os.sep):
+            raise ValueError(
+                f"--grid: '{grid}' lies among the pictures of '{place}'; put it beside"
+            )
+
+
+def settings_of(
+    translator: Translator, project: bool, strength: float, cells: np.ndarray | None
+) -> dict[str, str]:
+    """What a result depends on besides its two pictures; kept in its PNG."""
+    mask = '' if cells is None else json.dumps(np.round(cells, 3).tolist())
+    return dict(translator.about, strength=f'{strength:g}', mask=mask, project=str(project))
+
+
+def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
+    """Whether a task's result is there.
+
+    Raises:
+        FileExistsError: If what is there came from other pictures or settings.
+    """
+    if not os.path.exists(task.file):
+        return False
+    try:
+        with Image.open(task.file, formats=['PNG']) as image:
+            text = {str(k).removeprefix('i2ilr_mm:'): v for k, v in image.info.items()}
+    except OSError:
+        text = {}
+    try:
+        expected = dict(settings, inputs=read.inputs(task))
+    except ValueError:  # a picture is gone; its result is not taken back
+        expected = dict(settings)
+    if 'weights' not in text:
+        raise FileExistsError(
+            f"'{task.file}' exists, and is no result of this tool: choose another --out, or "
+            f'--overwrite it'
+        )
+    del expected['checkpoint']  # a name; the weights tell
+    other = [name for name, value in expected.items() if text.get(name) != value]
+    if other:
+        raise FileExistsError(
+            f"'{task.file}' exists, and was made with another {' and '.join(other)}: choose "
+            f'another --out, or --overwrite it'
+        )
+    return True
+
+
+def _remembering(read: Any) -> Any:
+    """``read``, which does not try again what has failed."""
+    failures: dict[str, str] = {}
+
+    def once(path: str) -> Tensor:
+        if path in failures:
+            raise ValueError(failures[path])
+        try:
+            return read(path)
+        except ValueError as error:
+            failures[path] = str(error)
+            raise
+
+    return once
+
+
+def shown(text: str) -> str:
+    """File names need not be text; this always can be written."""
+    return text.encode('utf-8', 'backslashreplace').decode()

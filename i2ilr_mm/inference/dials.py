@@ -42,15 +42,15 @@ def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any 
     return own + share * (lr - own)
 
 
-def mean_of(targets: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
-    """The weighted mean of LR targets (3, s, s).
+def shares(count: int, weights: Sequence[float] | None = None) -> list[float]:
+    """Weights of ``count`` LR targets that sum to 1; None weighs all alike.
 
     Raises:
-        ValueError: If there are none, or not as many weights, or none is positive.
+        ValueError: If there are no targets, or not as many weights, or none is positive.
     """
-    weights = [1.0] * len(targets) if weights is None else list(weights)
-    if not targets or len(weights) != len(targets):
-        raise ValueError(f'{len(targets)} pictures and {len(weights)} weights: one for each')
+    weights = [1.0] * count if weights is None else list(weights)
+    if not count or len(weights) != count:
+        raise ValueError(f'{count} pictures and {len(weights)} weights: one for each')
     if not all(0 <= w < float('inf') for w in weights) or sum(weights) <= 0:
         raise ValueError(f'weights are {weights}; none may be negative, and not all zero')
-    return torch.stack([t * (w / sum(weights)) for t, w in zip(targets, weights)]).sum(dim=0)
+    return [w / sum(weights) for w in weights]

@@ -179,8 +179,8 @@ class Objective:
         """L_G of the fake sets.
 
         Args:
-            image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
-            lr: (B, 3, s, s), the LR pictures of ``image``.
+            image: As for :meth:`projected`; so are the next three.
+            lr: The LR pictures of ``image``.
             fake: Results of ``translate_pairs``.
             reconstruction: The same.
             views: P's features of the results that are judged, if they are known.

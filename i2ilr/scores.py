@@ -76,8 +76,6 @@ def compare(runs: dict[str, dict[str, Any]]) -> str:
         )
     rows = [('score', *runs, 'unit', 'n', 'feature network')]
     for key in keys:
-        if '.' in key:  # what stands beside another score, the same in all runs
-            continue
         some = next(r['scores'][key] for r in runs.values() if key in r['scores'])
         values = [_cell(run['scores'].get(key)) for run in runs.values()]
         better = f', {some["better"]} is better' if some['better'] else ''

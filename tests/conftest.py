@@ -73,3 +73,22 @@ TINY = [
 def tiny_options() -> dict:
     """TINY as load_config takes it."""
     return {k: int(v) for k, v in (option.split('=') for option in TINY)}
+
+
+@pytest.fixture(scope='session')
+def translator(root, tmp_path_factory):  # type: ignore[no-untyped-def]
+    """A Translator with a small untrained model of 32 px."""
+    from i2ilr_mm.inference import Translator, init_model
+    from i2ilr_mm.inference.release import publish
+
+    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
+    torch.manual_seed(0)
+    config, path = root / 'configs/i2ilr_heads64.py', tmp_path_factory.mktemp('m') / 'a.safetensors'
+    publish(init_model(config, cfg_options=options), str(path), {})
+    return Translator(config, path, device='cpu', batch_size=2, cfg_options=options)
+
+
+@pytest.fixture(scope='session')
+def pictures(heads) -> list[str]:
+    """Six files of ``heads``."""
+    return sorted(str(path) for path in heads.rglob('*.jpg'))[:6]

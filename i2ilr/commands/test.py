@@ -50,8 +50,9 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.apis.runner import set_work_dir
+    from i2ilr_mm.apis.score import score
     from i2ilr_mm.config import find_config, load_config
-    from i2ilr_mm.engine.run import score, set_work_dir
 
     protocol = args.protocol
     if protocol and not protocol.endswith('.py'):

@@ -29,8 +29,9 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    from i2ilr_mm.apis.runner import set_work_dir
+    from i2ilr_mm.apis.train import set_amp, set_resume, train
     from i2ilr_mm.config import load_config
-    from i2ilr_mm.engine.run import set_amp, set_resume, set_work_dir, train
 
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

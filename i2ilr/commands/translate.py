@@ -66,7 +66,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from i2ilr_mm.inference.batch import translate_files
+    from i2ilr_mm.apis.translate import translate_files
     from i2ilr_mm.inference.translator import Translator
 
     translator = Translator(

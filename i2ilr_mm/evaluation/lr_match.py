@@ -48,7 +48,7 @@ def lr_match(shrunk: Tensor, target: Tensor) -> dict[str, Estimate]:
 def diversity(features: Tensor) -> float:
     """Mean squared distance between all pairs of one source's results.
 
-    With LPIPS features (:class:`i2ilr_mm.evaluation.features.LPIPS`) the squared distance is LPIPS,
+    With features of :class:`i2ilr_mm.evaluation.perceptual.LPIPS` the squared distance is LPIPS,
     and the mean over pairs the diversity that StarGAN v2 (Choi et al. 2020) reports.
 
     Args:

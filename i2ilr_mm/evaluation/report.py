@@ -32,6 +32,8 @@ class Score:
         problem: Why the number could not be computed.
         warning: Why it says little.
         protocol: The pairs that were scored.
+        role: Set for what stands beside the score of that name, such as 'chance' or 'copy_source';
+            '' for the score itself.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Score:
     problem: str | None = None
     warning: str | None = None
     protocol: str | None = None
+    role: str = ''
 
 
 def score_of(
@@ -74,23 +77,30 @@ def collect_reports(metrics: Sequence[Any]) -> list[Score]:
 
 
 def report_dict(scores: Sequence[Score]) -> dict[str, dict]:
-    """Scores as plain data, keyed by name, without empty fields; JSON has no nan, so null."""
-    return {
-        s.name: {
+    """Scores as plain data, keyed by name, without empty fields; JSON has no nan, so null.
+
+    What stands beside a score is in its field ``beside``, keyed by role.
+    """
+    report: dict[str, dict] = {}
+    for score in scores:
+        fields = {
             k: None if k == 'value' and math.isnan(v) else v
-            for k, v in asdict(s).items()
-            if k != 'name' and v is not None
+            for k, v in asdict(score).items()
+            if k not in ('name', 'role') and v is not None
         }
-        for s in scores
-    }
+        if score.role:
+            report[score.name].setdefault('beside', {})[score.role] = fields
+        else:
+            report[score.name] = fields
+    return report
 
 
 def report_table(scores: Sequence[Score]) -> str:
     """Scores as a table for the terminal; those with others beside them, and problems, below it."""
-    beside = {s.name.partition('.')[0] for s in scores if '.' in s.name}
+    compared = {s.name for s in scores if s.role}
     rows = [('score', 'value', '95 % interval', 'unit', 'n', 'n real', 'feature network')]
     for s in scores:
-        if s.name.partition('.')[0] not in beside:
+        if s.name not in compared:
             better = f', {s.better} is better' if s.better else ''
             network = f'{s.network} {s.weights}' if s.network else '-'
             interval = format_interval(s.low, s.high)
@@ -102,20 +112,20 @@ def report_table(scores: Sequence[Score]) -> str:
         if s.problem or s.warning:
             told.setdefault(str(s.problem or s.warning), []).append(s.name)
     problems = [f'{", ".join(names)}: {what}' for what, names in told.items()]
-    parts = [table(rows), _table_beside([s for s in scores if s.name.partition('.')[0] in beside])]
+    parts = [table(rows), _compared_table([s for s in scores if s.name in compared])]
     return '\n\n'.join(part for part in (*parts, '\n'.join(problems)) if part)
 
 
-def _table_beside(scores: Sequence[Score]) -> str:
-    """One row per score, with those named score.role beside it; '-' where it has no such role."""
+def _compared_table(scores: Sequence[Score]) -> str:
+    """One row per score, with a column for each role beside it; '-' where it has no such role."""
     if not scores:
         return ''
-    roles = list(dict.fromkeys(s.name.partition('.')[2] for s in scores if '.' in s.name))
-    values = {s.name: s.value for s in scores}
+    roles = list(dict.fromkeys(s.role for s in scores if s.role))
+    values = {(s.name, s.role): s.value for s in scores}
     rows = [('score', 'value', '95 % interval', *roles, 'unit', 'n')]
     for s in scores:
-        if '.' not in s.name:
-            others = [number(values.get(f'{s.name}.{role}')) for role in roles]
+        if not s.role:
+            others = [number(values.get((s.name, role))) for role in roles]
             interval = format_interval(s.low, s.high)
             rows.append((s.name, number(s.value), interval, *others, s.unit, str(s.n)))
     return table(rows)

@@ -41,9 +41,9 @@ class TransferTruth(PairScores):
     For rendered heads, whose attributes are known. Probes that were trained on real heads alone
     read the attributes off the results; only pairs whose source and target differ in an attribute
     count for it. Beside each share stand those of the probe on the real picture to be followed
-    (``.ceiling``), on the source as it is (``.copy_source``), on the enlarged LR target
-    (``.upscale_target``), and the share that the same results would have if the picture to be
-    followed had been exchanged for any other (``.chance``): that of all results whose other picture
+    (role ``ceiling``), on the source as it is (``copy_source``), on the enlarged LR target
+    (``upscale_target``), and the share that the same results would have if the picture to be
+    followed had been exchanged for any other (``chance``): that of all results whose other picture
     is of the same class. What lies above it was taken from the picture.
 
     Args:
@@ -118,23 +118,24 @@ class TransferTruth(PairScores):
             frequency = _frequency(other[known], results[known, column], len(attribute.classes))
             for role, hits in (
                 ('', results[:, column] == wanted),
-                ('.chance', frequency[other, wanted]),
-                ('.ceiling', real[pictures[0], column] == wanted),
-                ('.copy_source', real[source, column] == wanted),
-                ('.upscale_target', enlarged[target, column] == wanted),
+                ('chance', frequency[other, wanted]),
+                ('ceiling', real[pictures[0], column] == wanted),
+                ('copy_source', real[source, column] == wanted),
+                ('upscale_target', enlarged[target, column] == wanted),
             ):
-                shown = f'transfer_{name}{role}'
-                scores.append(self._share(shown, hits[differ], kept, attribute.follows))
+                share = self._share(f'transfer_{name}', role, hits[differ], kept, attribute.follows)
+                scores.append(share)
         return scores
 
-    def _share(self, name: str, hits: Tensor, groups: list, follows: str) -> Score:
+    def _share(self, name: str, role: str, hits: Tensor, groups: list, follows: str) -> Score:
         about: dict[str, Any] = dict(
+            role=role,
             network=self.probes.name,
             weights=self.weights_hash,
             resize='64 x 64, bilinear',
             settings=f'shrunk by {self.lr_method}',
         )
-        unit, better = f'share like the {follows}', '' if '.' in name else 'higher'
+        unit, better = f'share like the {follows}', '' if role else 'higher'
         if not len(hits):
             problem = 'no pair differs in it'
             return Score(name, float('nan'), unit, better, 0, problem=problem, **about)

@@ -21,7 +21,7 @@ from ..datasets.decode import PictureError, decode, size_of
 from ..datasets.pictures import read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
-from .inputs import pictures_in
+from .places import pictures_in
 from .translation import Translation
 from .translator import Translator
 

@@ -165,7 +165,7 @@ def model_card(facts: dict[str, Any], name: str) -> str:
     network, licence = facts['network'], facts.get('licence')
     report = facts.get('scores') or {}
     found = report.get('scores', {}).items()
-    scores = {k: s for k, s in found if '.' not in k and s['value'] is not None}
+    scores = {k: s for k, s in found if s['value'] is not None}
     head: dict[str, Any] = dict(
         library_name='i2ilr_mm',
         pipeline_tag='image-to-image',

@@ -9,13 +9,14 @@ from mmengine.config import Config
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.transforms import FITS, fit_picture, shrink
+from ..datasets.transforms import FITS, fit_picture
+from ..device import usable_device, without_denormals
 from ..lr import match, to_uint8
-from .device import usable_device, without_denormals
 from .dials import dial, shares
 from .hub import find_pretrained, published, push_to_hub, save_pretrained
-from .inputs import Picture, expand, name_of, named, pair_up, to_array, to_lr, to_tensor
+from .inputs import Picture, name_of, read_target, to_array, to_tensor
 from .model import init_model
+from .places import expand, pair_up
 from .release import describe, load_generator, weights_hash
 from .translation import Failure, Translation, measured
 
@@ -155,20 +156,7 @@ class Translator:
         Raises:
             ValueError: If it cannot be read, or is an LR picture of another size.
         """
-        s = self.lr_size
-        if isinstance(picture, Tensor) and picture.is_floating_point() and picture.shape[-1] == s:
-            return to_lr(picture, s)
-        array = to_array(picture, self.img_size)
-        height, width = array.shape[:2]
-        if (height, width) == (s, s):
-            return to_tensor(array)
-        if min(height, width) < self.img_size // 2:
-            raise ValueError(
-                f'{named(picture)}is {width} x {height}: this model was trained with LR targets '
-                f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
-                f'picture (at least {self.img_size // 2} pixels a side), which is shrunk to it'
-            )
-        return shrink(fit_picture(array, self.img_size, self.fit), s, self.lr_method)
+        return read_target(picture, self.img_size, self.lr_size, self.fit, self.lr_method)
 
     def blend(self, pictures: Sequence[Picture], weights: Sequence[float] | None = None) -> Tensor:
         """The weighted mean of several LR targets, itself a target (3, s, s).

@@ -123,6 +123,8 @@ class SNConv2d(TrainedConv2d):
 
     weight_u: Tensor
     weight_v: Tensor
+    frozen = False
+    """Whether the estimate stays as it is: schedules that iterate at other times are then equal."""
 
     def converge(self) -> None:
         """Estimate the singular vectors of a new weight, as PyTorch does."""
@@ -132,6 +134,8 @@ class SNConv2d(TrainedConv2d):
     @torch.no_grad()
     def power_iteration(self) -> None:
         """Improve the estimate of the singular vectors by one step."""
+        if self.frozen:
+            return
         matrix = self.weight_orig.flatten(1)
         self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
         self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))

@@ -36,7 +36,7 @@ def test_table():
         Score('kid', 4e-5, 'KID', 'lower', 800, spread=0.25),
         Score('kd_lite0', math.nan, 'KD-lite0', 'lower', 800, problem='too few'),
         Score('transfer_skin', 0.9, 'share like the target', 'higher', 100, 0.8, 1.0),
-        Score('transfer_skin.ceiling', 0.99, 'share like the target', '', 100, 0.9, 1.0),
+        Score('transfer_skin', 0.99, 'share like the target', '', 100, 0.9, 1.0, role='ceiling'),
     ]
     lines = report_table(scores).splitlines()
     assert lines[2].split() == [
@@ -54,14 +54,18 @@ def test_scores_with_other_roles_beside_them_share_a_table():
     """As in the evaluation of the heads: source kept has no ceiling, a transferred trait has."""
     scores = [
         Score('source_kept', 0.6, 'share', 'higher', 100),
-        Score('source_kept.chance', 0.01, 'share', '', 100),
+        Score('source_kept', 0.01, 'share', '', 100, role='chance'),
         Score('transfer_skin', 0.9, 'share', 'higher', 100),
-        Score('transfer_skin.ceiling', 0.99, 'share', '', 100),
+        Score('transfer_skin', 0.99, 'share', '', 100, role='ceiling'),
     ]
     header, _, kept, skin = (line.split() for line in report_table(scores).splitlines()[3:])
     assert header[-4:] == ['chance', 'ceiling', 'unit', 'n']
     assert kept == ['source_kept', '0.6000', '-', '0.0100', '-', 'share', '100']
     assert skin == ['transfer_skin', '0.9000', '-', '-', '0.9900', 'share', '100']
+    data = report_dict(scores)
+    assert list(data) == ['source_kept', 'transfer_skin']
+    assert data['source_kept']['beside']['chance']['value'] == 0.01
+    assert 'role' not in data['source_kept'] and data['transfer_skin']['value'] == 0.9
 
 
 def test_collect():

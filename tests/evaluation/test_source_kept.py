@@ -99,17 +99,17 @@ def test_of_pictures(dataset):
     key = 'source_kept_lite2'
     copied = scored(metric, dataset, results(source, indices))
     assert copied == {key: 1.0}
-    listed = {score.name: score for score in metric.report}
-    assert listed[f'{key}.chance'].value == 0.01
-    assert listed[f'{key}.copy_source'].value == 1.0
+    listed = {(score.name, score.role): score for score in metric.report}
+    assert listed[key, 'chance'].value == 0.01
+    assert listed[key, 'copy_source'].value == 1.0
     ignored = scored(metric, dataset, results(source.roll(7, 0), indices))[key]
     assert ignored < 0.06
     moved = to_uint8(project(from_uint8(source), lr))
     kept = scored(metric, dataset, results(moved, indices))[key]
-    assert kept == listed[f'{key}.project_source'].value > 0.1
-    assert listed[f'{key}.upscale_target'].value < 0.06
-    assert listed[key].n == len(indices) and listed[key].low <= 1.0 <= listed[key].high
-    assert 'nearest of 100' in listed[key].settings
+    assert kept == listed[key, 'project_source'].value > 0.1
+    assert listed[key, 'upscale_target'].value < 0.06
+    assert listed[key, ''].n == len(indices) and listed[key, ''].low <= 1.0 <= listed[key, ''].high
+    assert 'nearest of 100' in listed[key, ''].settings
 
 
 def test_colours_and_layout_of_the_source_tell_nothing(dataset):

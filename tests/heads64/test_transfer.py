@@ -68,9 +68,9 @@ def test_baselines_beside_the_result_are_those_of_such_results(baseline, dataset
     )[baseline]
     metric = TransferTruth()
     values = scored(metric, dataset, results(dataset, pictures, make))
-    beside = {score.name: score.value for score in metric.report}
+    beside = {(score.name, score.role): score.value for score in metric.report}
     for name in FOLLOWED['target'] if baseline == 'ceiling' else ATTRIBUTES:
-        assert values[f'transfer_{name}'] == beside[f'transfer_{name}.{baseline}']
+        assert values[f'transfer_{name}'] == beside[f'transfer_{name}', baseline]
 
 
 def test_what_follows_the_target_and_what_the_source(dataset, pictures):
@@ -91,7 +91,7 @@ def test_chance_is_what_another_picture_would_have_given(dataset, pictures):
     made = results(dataset, pictures, mixed)
     metric = TransferTruth()
     values = scored(metric, dataset, made)
-    beside = {score.name: score.value for score in metric.report}
+    beside = {(score.name, score.role): score.value for score in metric.report}
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     index = {picture['name']: i for i, picture in enumerate(dataset.pictures)}
     truth = read_attributes(dataset.resolved_root)
@@ -111,8 +111,10 @@ def test_chance_is_what_another_picture_would_have_given(dataset, pictures):
             if of[i][0] != of[i][1]:
                 alike = [j for j in pairs if of[j][1] == of[i][1]]
                 shares.append(np.mean([int(found[name][j]) == of[i][0] for j in alike]))
-        assert beside[f'transfer_{name}.chance'] == pytest.approx(np.mean(shares), abs=1e-6), name
-        assert values[f'transfer_{name}'] > beside[f'transfer_{name}.chance'] + 0.05, name
+        assert beside[f'transfer_{name}', 'chance'] == pytest.approx(np.mean(shares), abs=1e-6), (
+            name
+        )
+        assert values[f'transfer_{name}'] > beside[f'transfer_{name}', 'chance'] + 0.05, name
 
 
 def test_only_pairs_that_differ_count(dataset, pictures):

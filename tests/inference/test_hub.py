@@ -167,7 +167,7 @@ def test_the_card_is_one_of_the_hubs_format(translator):
     """Read back by the Hub's own client, scores included."""
     score = dict(value=0.25, unit='grey levels', better='lower', n=4)
     report = dict(
-        scores={'lr_mae': score, 'lr_mae.copy-source': score},
+        scores={'lr_mae': dict(score, beside={'copy_source': score})},
         protocol=dict(name='intra'),
         data='my cats (test)',
     )

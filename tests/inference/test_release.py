@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from i2ilr_mm.inference import Translator, init_model
-from i2ilr_mm.inference.inputs import pictures_in
+from i2ilr_mm.inference.places import pictures_in
 from i2ilr_mm.inference.release import publish, read_release
 
 

@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
+from i2ilr_mm.apis.runner import leave_group
 from i2ilr_mm.benchmark.reference import recorders
-from i2ilr_mm.engine.run import leave_group
 from i2ilr_mm.lr import down
 
 SMALL = dict(img_size=32, lr_size=8, base_channels=4, max_channels=8)

@@ -13,8 +13,8 @@ from mmengine.dist import get_dist_info
 from scoring import MeanColour
 
 from i2ilr.files import write_json
+from i2ilr_mm.apis.runner import build_runner, leave_group
 from i2ilr_mm.config import load_config
-from i2ilr_mm.engine.run import build_runner, leave_group
 from i2ilr_mm.evaluation.metrics import base
 from i2ilr_mm.evaluation.report import collect_reports, report_dict
 

@@ -12,8 +12,8 @@ import torch
 from conftest import ROOT, call
 from torch import nn
 
+from i2ilr_mm.apis.runner import build_runner
 from i2ilr_mm.config import load_config
-from i2ilr_mm.engine.run import build_runner
 from i2ilr_mm.evaluation.report import collect_reports
 from i2ilr_mm.inference.model import load_state, read_checkpoint
 from i2ilr_mm.models.networks import unwrap

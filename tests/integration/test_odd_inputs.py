@@ -22,6 +22,7 @@ from picture_formats import every_case
 from PIL import Image
 
 from i2ilr.options import parse_value
+from i2ilr_mm.apis.translate import translate_files
 from i2ilr_mm.config import load_config
 from i2ilr_mm.datasets.pictures import (
     PictureError,
@@ -33,7 +34,6 @@ from i2ilr_mm.datasets.pictures import (
     resolve_root,
 )
 from i2ilr_mm.inference import Translator, init_model
-from i2ilr_mm.inference.batch import translate_files
 from i2ilr_mm.inference.demo import create_app
 from i2ilr_mm.inference.release import publish
 

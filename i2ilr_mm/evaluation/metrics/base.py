@@ -89,7 +89,7 @@ class PairScores(GenMetric):
         self.report = reports[0]
         for score in self.report if self.prefix else ():
             score.name = f'{self.prefix}/{score.name}'
-        return {score.name: score.value for score in self.report if '.' not in score.name}
+        return {score.name: score.value for score in self.report if not score.role}
 
     def picture(self, sample: Any) -> Tensor:
         """The result in a model's output, (3, H, W) uint8 RGB.
@@ -102,7 +102,7 @@ class PairScores(GenMetric):
             if part not in found:
                 raise ValueError(
                     f"{type(self).__name__}: the model's output has no '{self.fake_key}', it has "
-                    f'{sorted(key for key in sample if key != "_features")}; set fake_key'
+                    f'{sorted(sample)}; set fake_key'
                 )
             found = found[part]
         if found.dtype != torch.uint8:
@@ -163,13 +163,13 @@ class ResultFeatures(PairScores):
 
     def features(self, samples: list[dict]) -> list[Tensor]:
         """Features of a batch of results; of those that another metric has seen, its own."""
-        key = id(self.network), self.fake_key, self.channel_order
-        known = [sample.setdefault('_features', {}) for sample in samples]
-        new = [i for i, features in enumerate(known) if key not in features]
+        known = self.network.last_batch.features(samples, f'{self.fake_key} {self.channel_order}')
+        new = [i for i, sample in enumerate(samples) if id(sample) not in known]
         if new:
             pictures = [self.picture(samples[i]) for i in new]
             one_size = len({picture.shape for picture in pictures}) == 1
             batches = [torch.stack(pictures)] if one_size else [p[None] for p in pictures]
             for i, row in zip(new, (row for batch in batches for row in self.compute(batch))):
-                known[i][key] = row.clone()  # alone it is gathered without the rest of its batch
-        return [features[key] for features in known]
+                # Alone it is gathered without the rest of its batch.
+                known[id(samples[i])] = row.clone()
+        return [known[id(sample)] for sample in samples]

@@ -26,8 +26,8 @@ class SourceKept(ResultFeatures):
     first brought to one and the same LR picture (the mean of the sources'), so that colours and
     layout tell nothing; then a feature network says which source is nearest, see
     :func:`source_kept`. No labels are needed. A model that ignores its source scores about 0.01
-    (``.chance``), one that copies it 1. Beside the share stand those of the baselines on the same
-    pairs: ``.copy_source``, ``.upscale_target`` and ``.project_source``.
+    (role ``chance``), one that copies it 1. Beside the share stand those of the baselines on the
+    same pairs: ``copy_source``, ``upscale_target`` and ``project_source``.
 
     The measure is this project's own. Judge by a network that took no part in the training.
 
@@ -111,9 +111,9 @@ class SourceKept(ResultFeatures):
         scores = []
         for role, found in features.items():
             estimate = source_kept(found, self.source_features, own, size).grouped(fake=groups)
-            name, better = (f'{stem}.{role}', '') if role else (stem, 'higher')
-            scores.append(score_of(name, estimate, 'share', better, n, SHARE, **about))
-        scores.insert(1, Score(f'{stem}.chance', 1 / size, 'share', '', n, **about))
+            better = '' if role else 'higher'
+            scores.append(score_of(stem, estimate, 'share', better, n, SHARE, role=role, **about))
+        scores.insert(1, Score(stem, 1 / size, 'share', '', n, role='chance', **about))
         return scores
 
     def _mean_lr(self) -> Tensor:

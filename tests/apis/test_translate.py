@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ilr_mm.inference.batch import translate_files
-from i2ilr_mm.inference.inputs import find_pictures
+from i2ilr_mm.apis.translate import translate_files
+from i2ilr_mm.inference.places import find_pictures
 from i2ilr_mm.lr import down
 
 

@@ -13,10 +13,11 @@ from i2ilr.files import replacing
 
 from ..datasets.pictures import EXTENSIONS
 from ..evaluation.grid import result_columns, sample_grid
-from .inputs import find_pictures, pair_up, read_mask
+from ..inference.inputs import read_mask
+from ..inference.places import find_pictures, pair_up
+from ..inference.translation import Failure, Translation
+from ..inference.translator import Translator
 from .tasks import Reader, Task, check_grid, is_done, settings_of, shown, tasks_of
-from .translation import Failure, Translation
-from .translator import Translator
 
 REPORT = 'report.jsonl'
 MOST_ROWS = 100
@@ -72,10 +73,7 @@ def translate_files(
     if grid:
         check_grid(grid, tasks, [*sources, *targets])
     cells = None if mask is None else read_mask(mask, translator.lr_size)
-    nothing = torch.zeros(1, 3, translator.img_size, translator.img_size)
-    translator.dial(
-        nothing, torch.zeros(1, 3, *[translator.lr_size] * 2), strength, cells
-    )  # or it would be refused later
+    _check_dials(translator, strength, cells)
     settings = settings_of(translator, project, strength, cells)
     done = {t.file for t in tasks if not overwrite and is_done(t, settings, read)}
     todo = [task for task in tasks if task.file not in done]

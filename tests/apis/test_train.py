@@ -1,11 +1,9 @@
-import os
-
 import pytest
 import torch
 from mmengine.config import Config
 
-from i2ilr_mm.engine import run
-from i2ilr_mm.engine.run import build_runner, set_amp, set_resume, set_work_dir
+from i2ilr_mm.apis import train
+from i2ilr_mm.apis.train import set_amp, set_resume
 
 
 @pytest.mark.parametrize('capability, expected', [((8, 0), 'bfloat16'), ((7, 0), None)])
@@ -15,13 +13,6 @@ def test_amp_needs_a_gpu_with_bfloat16(monkeypatch, capability, expected):
     cfg = Config(dict(model=dict(autocast=None)))
     set_amp(cfg)
     assert cfg.model.autocast == expected
-
-
-def test_work_dir_order():
-    for given, config, expected in [('a', 'b', 'a'), (None, 'b', 'b'), (None, None, 'work_dirs/c')]:
-        cfg = Config(dict(work_dir=config))
-        set_work_dir(cfg, given, 'c.py')
-        assert cfg.work_dir == expected
 
 
 def test_resume(tmp_path):
@@ -42,7 +33,7 @@ def test_resume(tmp_path):
 
 def test_going_back_in_the_same_work_dir_is_warned_of(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(run, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(train, 'print_log', lambda text, *_: said.append(text))
     cfg = Config(dict(work_dir=str(tmp_path), load_from=None))
     for i in (2, 4):
         torch.save({}, tmp_path / f'iter_{i}.pth')
@@ -60,25 +51,3 @@ def test_resume_in_a_config_is_as_good_as_the_flag(tmp_path):
     cfg.resume = True
     set_resume(cfg, None)
     assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')
-
-
-@pytest.mark.parametrize('gpu', [True, False])
-@pytest.mark.parametrize('deterministic', [True, False])
-def test_what_a_runner_is_given(monkeypatch, gpu, deterministic):
-    """Pinned memory with a GPU alone, unless the config says so; cuBLAS's setting if asked for."""
-    built = []
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-    monkeypatch.setattr(run.Runner, 'from_cfg', built.append)
-    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', '')  # so that it is put back
-    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
-    cfg = Config(
-        dict(
-            randomness=dict(deterministic=deterministic),
-            train_dataloader=dict(batch_size=2),
-            val_dataloader=dict(batch_size=2, pin_memory=not gpu),
-        )
-    )
-    build_runner(cfg)
-    assert built == [cfg]
-    assert cfg.train_dataloader.pin_memory is gpu and cfg.val_dataloader.pin_memory is not gpu
-    assert os.environ.get('CUBLAS_WORKSPACE_CONFIG') == (':4096:8' if deterministic else None)

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..datasets.pictures import read_bytes
-from .translator import Translator
+from ..inference.translator import Translator
 
 MOST_NAME = 180
 """Bytes of a result's name; file systems take 255, and a partial file's name is longer."""

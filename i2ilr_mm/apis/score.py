@@ -1,0 +1,124 @@
+"""Score a model on the test pairs of a config: what `i2ilr test` does."""
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from i2ilr.files import write_json
+
+from ..datasets.pairs import PairedPool
+from ..device import without_denormals
+from ..evaluation.baselines import BASELINES, Baseline
+from ..evaluation.grid import COLUMNS
+from ..evaluation.report import collect_reports, report_dict, report_table
+from ..inference.model import init_model, load_weights, read_weights
+from ..models.networks import unwrap
+from .runner import build_runner, config_errors, leave_group
+from .samples import draw_plots, draw_samples
+
+TITLE_LENGTH = 20
+"""Characters that a column of a grid has room for."""
+
+
+@without_denormals()
+def score(
+    cfg: Config,
+    checkpoint: str,
+    out: str | None,
+    samples: str | None,
+    plots: str | None = None,
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
+
+    Args:
+        cfg: The config.
+        checkpoint: A checkpoint file, a published generator, 'untrained' for the networks as
+            initialised, or one of :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
+        out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
+        samples: PNG for a grid of pairs, or None.
+        beside: Name -> checkpoint of further models; each has a column in the grids, under the
+            last part of its name.
+        plots: Folder for a grid sorted by LR error and for the Frechet distance against the number
+            of results, or None.
+
+    Raises:
+        FileNotFoundError: If data, checkpoint or a weight file is missing.
+        ValueError: If a checkpoint does not fit the config, or two columns would have one title.
+    """
+    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in beside]
+    if twice := {title for title in titles if [*COLUMNS, *titles].count(title) > 1}:
+        raise ValueError(
+            f'several columns would be called {sorted(twice)}; give each of them a name of its own '
+            f'of at most {TITLE_LENGTH} characters: NAME=CHECKPOINT'
+        )
+    cfg.load_from, cfg.resume = None, False  # of a training's own copy of its config
+    without_file = checkpoint == 'untrained' or checkpoint in BASELINES
+    weights = None if without_file else read_weights(checkpoint)
+    others = {t: init_model(cfg, path) for t, path in zip(titles, beside.values(), strict=True)}
+    runner = build_runner(cfg)
+    model = unwrap(runner.model)
+    if weights is not None:
+        load_weights(model, *weights, checkpoint)
+    if checkpoint in BASELINES:
+        model.generator_ema = Baseline(checkpoint, model.lr_method)
+    with config_errors():
+        runner.test_loop  # noqa: B018
+    runner.test()
+    if is_main_process():
+        metrics = [m for e in runner.test_loop.evaluators for m in e.metrics]
+        dataset = runner.test_loop.dataloaders[0].dataset
+        _report(runner.cfg, metrics, dataset, checkpoint, out)
+        if samples:
+            count = min(8, len(dataset))
+            indices = [i * len(dataset) // count for i in range(count)]
+            draw_samples(model, dataset, indices, samples, others)
+            print(f'samples: {samples}')
+        if plots:
+            draw_plots(model, metrics, dataset, plots, others)
+    del runner, model
+    leave_group()
+
+
+def _report(
+    cfg: Config, metrics: list, dataset: PairedPool, checkpoint: str, out: str | None
+) -> None:
+    scores = collect_reports(metrics)
+    protocol = _protocol(cfg, dataset)
+    for one in scores:
+        one.protocol = protocol['name']
+    out = out or os.path.join(cfg.work_dir, 'metrics.json')
+    write_json(
+        out,
+        dict(
+            checkpoint=checkpoint,
+            config=cfg.filename and os.path.basename(cfg.filename),
+            data=f'{dataset.data_root} ({dataset.split})',
+            weights='none' if checkpoint in BASELINES else 'EMA',
+            protocol=protocol,
+            scores=report_dict(scores),
+        ),
+    )
+    pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
+    write_json(pairs_file, dict(**dataset.choice(), pairs=dataset.pairs()))
+    of = checkpoint if checkpoint in BASELINES else f'{checkpoint} (EMA weights)'
+    print(f'\n{of} on {dataset.data_root}, protocol {protocol["name"]}\n\n{report_table(scores)}\n')
+    print(f'scores: {out}\npairs:  {pairs_file}')
+
+
+def _protocol(cfg: Config, dataset: PairedPool) -> dict:
+    """All that two runs must share for their scores to be comparable, whatever the model."""
+    return dict(
+        name=cfg.get('protocol', 'own'),
+        split=dataset.split,
+        pictures=len(dataset.pictures),
+        data_hash=dataset.content_hash,
+        **dataset.choice(),
+        img_size=dataset.img_size,
+        lr_size=dataset.lr_size,
+        lr_method=cfg.get('lr_method'),
+        fit=cfg.get('fit'),
+    )

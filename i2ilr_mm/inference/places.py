@@ -1,0 +1,138 @@
+"""Where a user's pictures are: files, folders, zips, patterns; and which go together."""
+
+import glob
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ..datasets.pictures import (
+    EMBEDDED,
+    EXTENSIONS,
+    list_pictures,
+    natural,
+    picture_path,
+    resolve_root,
+)
+from ..lr import check_choice
+from .inputs import name_of
+
+
+def expand(pictures: Any) -> list:
+    """One picture, several, or all of a folder or zip, as a list.
+
+    Raises:
+        FileNotFoundError: If a folder or zip has no pictures.
+    """
+    if isinstance(pictures, (np.ndarray, Tensor)) and pictures.ndim == 4:
+        return list(pictures)
+    if isinstance(pictures, Iterable) and not isinstance(
+        pictures, (str, os.PathLike, Image.Image, np.ndarray, Tensor)
+    ):
+        return list(pictures)
+    name = name_of(pictures)
+    return [path for path, _ in pictures_in(name)] if is_root(name) else [pictures]
+
+
+def is_root(name: str) -> bool:
+    """Whether a name stands for several pictures: a folder, a zip or an embedded set."""
+    if name.startswith(EMBEDDED):
+        return True
+    return '::' not in name and (os.path.isdir(name) or name.lower().endswith('.zip'))
+
+
+def pictures_in(root: str) -> list[tuple[str, str]]:
+    """All pictures of a folder, zip or embedded set, and their names in it, in natural order.
+
+    Raises:
+        FileNotFoundError: If there is no such place, or no picture in it.
+    """
+    place = resolve_root(root)
+    names = sorted(list_pictures(place), key=natural)
+    found = [(picture_path(place, name), name) for name in names]
+    if not found:
+        raise FileNotFoundError(f"there are no pictures in '{root}'")
+    return found
+
+
+def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
+    """Pictures and their names for results: as in their root, without suffix where that is clear.
+
+    Args:
+        places: Files, folders, zips, 'archive.zip::member', embedded sets, or patterns.
+        out: A folder whose pictures do not count, for the results are written there.
+
+    Raises:
+        FileNotFoundError: If a place does not exist, or holds no pictures.
+        ValueError: If ``out`` is one of the places.
+    """
+    found: list[tuple[str, str]] = []
+    inside = os.path.realpath(out) + os.sep if out else ''
+    for place in map(os.path.expanduser, places):
+        if is_root(place):
+            in_root = pictures_in(place)
+            _tell_of_others(place, len(in_root))
+            if inside and os.path.isdir(place):
+                if os.path.realpath(place) + os.sep == inside:
+                    raise ValueError(f"--out: '{out}' holds the pictures; give a folder of its own")
+                in_root = [p for p in in_root if not os.path.realpath(p[0]).startswith(inside)]
+        elif os.path.exists(place) or '::' in place:
+            in_root = [(place, os.path.basename(place.rpartition('::')[2]))]
+        else:
+            matches = sorted(glob.glob(os.path.expanduser(place), recursive=True), key=natural)
+            in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
+            if not in_root:
+                raise FileNotFoundError(f"there is no picture at '{place}'")
+        found += in_root
+    if not found:
+        raise FileNotFoundError(f'there are no pictures in {", ".join(places)}, results apart')
+    stems = [os.path.splitext(name)[0].lower() for _, name in found]
+    pictures_of = Counter(stem for stem, _ in set(zip(stems, (path for path, _ in found))))
+    return [
+        (path, os.path.splitext(name)[0] if pictures_of[stem] == 1 else name)
+        for (path, name), stem in zip(found, stems)
+    ]
+
+
+def _tell_of_others(place: str, pictures: int) -> None:
+    """Say how many files of a folder or zip are no pictures by their names."""
+    if os.path.isdir(place):
+        count = sum(
+            not name.startswith('.') and not name.lower().endswith((*EXTENSIONS, '.jsonl'))
+            for _, _, names in os.walk(place, followlinks=True)
+            for name in names
+        )
+    elif zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            names = [i.filename for i in archive.infolist() if not i.is_dir()]
+            count = len(names) - pictures
+    else:
+        return
+    if count:
+        print(f"{count} other files in '{place}' passed over; pictures are {', '.join(EXTENSIONS)}")
+
+
+def pair_up(sources: list, targets: list, pairs: str = 'zip') -> list[tuple]:
+    """Pairs of sources and targets, see ``Translator.translate``.
+
+    Raises:
+        ValueError: If the numbers do not fit.
+    """
+    check_choice('pairs', pairs, ('zip', 'all'))
+    if pairs == 'all':
+        return [(s, t) for s in sources for t in targets]
+    if len(sources) == 1:
+        sources = sources * len(targets)
+    if len(targets) == 1:
+        targets = targets * len(sources)
+    if len(sources) != len(targets):
+        raise ValueError(
+            f'{len(sources)} sources and {len(targets)} targets cannot be taken in order; give '
+            f"as many of both, or one of either, or take all pairs (pairs='all', --all-pairs)"
+        )
+    return list(zip(sources, targets))

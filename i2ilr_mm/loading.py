@@ -72,3 +72,40 @@ def is_whole(path: str) -> bool:
             return archive.testzip() is None
     except Exception:  # the kinds differ with the damage
         return False
+
+
+def check_state(model: Any, state: dict[str, Any], path: str) -> None:
+    """Compare names and shapes of a state dict with a module's.
+
+    Raises:
+        ValueError: If they differ, or a value is not finite; names the first entries.
+    """
+    import torch
+
+    expected = model.state_dict()
+    broken = [n for n, v in state.items() if torch.is_tensor(v) and not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"'{path}' holds values that are not finite, in {len(broken)} of {len(state)} entries, "
+            f'first {broken[0]}: the training went astray, or the file is damaged; use another'
+        )
+    wrong = state_differences(expected, state)
+    if wrong:
+        raise ValueError(
+            f"'{path}' does not fit the model of this config: {len(wrong)} of {len(expected)} "
+            f'entries differ, first {"; ".join(wrong[:3])}; use the config (and the img_size, '
+            f'lr_size and widths) that it was trained with'
+        )
+
+
+def state_differences(expected: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """What differs between two state dicts in names and shapes, a line per entry."""
+    shapes = [
+        {name: tuple(getattr(value, 'shape', ('no tensor',))) for name, value in state.items()}
+        for state in (expected, given)
+    ]
+    return [
+        f'{name} is {shapes[1].get(name, "missing")}, expected {shapes[0].get(name, "nothing")}'
+        for name in sorted(expected.keys() | given.keys())
+        if shapes[0].get(name) != shapes[1].get(name)
+    ]

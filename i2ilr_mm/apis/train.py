@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..device import without_denormals
-from ..engine.checkpoints import latest_checkpoint
+from ..engine.checkpoint_files import latest_checkpoint
 from ..loading import strict_loading
 from .runner import build_runner, config_errors, leave_group
 

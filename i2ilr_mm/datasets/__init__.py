@@ -3,12 +3,11 @@
 from .pairs import PairedPool
 from .pictures import PictureError
 from .pools import ImagePool
-from .transforms import DownscaleLR, LoadLR, LoadPicture, ResizePicture
+from .transforms import DownscaleLR, LoadPicture, ResizePicture
 
 __all__ = [
     'DownscaleLR',
     'ImagePool',
-    'LoadLR',
     'LoadPicture',
     'PairedPool',
     'PictureError',

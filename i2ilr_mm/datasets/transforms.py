@@ -7,7 +7,6 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from ..lr import DOWN_METHODS, check_choice, down, from_uint8
-from .decode import PictureError
 from .pictures import read_picture
 
 FITS = ('stretch', 'crop')
@@ -111,34 +110,3 @@ class DownscaleLR(BaseTransform):
             f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r}, '
             f'lr_method={self.lr_method!r})'
         )
-
-
-@TRANSFORMS.register_module()
-class LoadLR(BaseTransform):
-    """Read a given LR picture at ``<key>_path`` into ``lr``, (3, s, s) float32 in [-1, 1].
-
-    Args:
-        lr_size: Side s, which the file must have exactly; None takes the dataset's.
-        key: 'target' for pairs whose targets exist only small.
-
-    Raises:
-        PictureError: If the picture cannot be read or has another size; names it.
-    """
-
-    def __init__(self, lr_size: int | None = None, key: str = 'target') -> None:
-        self.lr_size, self.key = lr_size, key
-
-    def transform(self, results: dict) -> dict:
-        path, size = results[f'{self.key}_path'], self.lr_size or results['lr_size']
-        picture = read_picture(path)
-        height, width = picture.shape[:2]
-        if (height, width) != (size, size):
-            raise PictureError(
-                f"LR picture '{path}' is {width} x {height} and the model expects {size} x {size}: "
-                f'give a picture of that size, or use DownscaleLR to shrink a larger one'
-            )
-        results['lr'] = shrink(picture, size, 'box')
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r})'

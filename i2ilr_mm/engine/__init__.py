@@ -1,7 +1,8 @@
 """Hooks, optimisers, the training loop and its sampler, in MMagic's registries."""
 
+from .checkpoints import PlainCheckpointHook
 from .cost import CostHook
-from .hooks import DeferredRuntimeInfoHook, PlainCheckpointHook, SampleGridHook, ThroughputHook
+from .hooks import DeferredRuntimeInfoHook, SampleGridHook, ThroughputHook
 from .loops import ResumableTrainLoop
 from .optim import I2ILROptimWrapperConstructor
 from .samplers import PairSampler, SourceSampler

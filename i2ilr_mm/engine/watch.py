@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..models.losses import SoftplusGANLoss
 from ..models.networks import unwrap
-from .checkpoints import latest_checkpoint
+from .checkpoint_files import latest_checkpoint
 
 
 class NonFiniteError(ValueError):

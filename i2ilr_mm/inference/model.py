@@ -9,10 +9,9 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
-from torch import nn
 
 from ..config import load_config
-from ..loading import load_weights_only
+from ..loading import check_state, load_weights_only
 from ..models.i2ilr import I2ILR
 from .release import read_release, release_path
 
@@ -124,38 +123,3 @@ def load_state(model: I2ILR, state: dict[str, Any], path: str) -> None:
     """
     check_state(model, state, path)
     load_state_dict(model, state, strict=True)  # MMEngine's: it looks inside wrappers
-
-
-def check_state(model: nn.Module, state: dict[str, Any], path: str) -> None:
-    """Compare names and shapes of a state dict with the model's.
-
-    Raises:
-        ValueError: If they differ, or a value is not finite; names the first entries.
-    """
-    expected = model.state_dict()
-    broken = [n for n, v in state.items() if torch.is_tensor(v) and not v.isfinite().all()]
-    if broken:
-        raise ValueError(
-            f"'{path}' holds values that are not finite, in {len(broken)} of {len(state)} entries, "
-            f'first {broken[0]}: the training went astray, or the file is damaged; use another'
-        )
-    wrong = state_differences(expected, state)
-    if wrong:
-        raise ValueError(
-            f"'{path}' does not fit the model of this config: {len(wrong)} of {len(expected)} "
-            f'entries differ, first {"; ".join(wrong[:3])}; use the config (and the img_size, '
-            f'lr_size and widths) that it was trained with'
-        )
-
-
-def state_differences(expected: dict[str, Any], given: dict[str, Any]) -> list[str]:
-    """What differs between two state dicts in names and shapes, a line per entry."""
-    shapes = [
-        {name: tuple(getattr(value, 'shape', ('no tensor',))) for name, value in state.items()}
-        for state in (expected, given)
-    ]
-    return [
-        f'{name} is {shapes[1].get(name, "missing")}, expected {shapes[0].get(name, "nothing")}'
-        for name in sorted(expected.keys() | given.keys())
-        if shapes[0].get(name) != shapes[1].get(name)
-    ]

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from i2ilr.files import replacing
 
-from ..loading import load_weights_only
+from ..loading import load_weights_only, state_differences
 from ..models.discriminator import LRResidualDiscriminator
 from ..models.generator import I2ILRGenerator
-from .model import state_differences
 
 PARTS = {'Gen': 'generator', 'AverageG': 'generator_ema', 'Dis': 'discriminator'}
 

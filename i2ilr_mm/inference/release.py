@@ -20,6 +20,7 @@ from i2ilr.files import replacing
 
 from ..datasets.pictures import EMBEDDED
 from ..datasets.transforms import FITS
+from ..loading import check_state
 from ..lr import DOWN_METHODS, check_choice
 from ..models.generator import I2ILRGenerator
 from ..models.i2ilr import I2ILR
@@ -195,8 +196,6 @@ def load_generator(path: str) -> tuple[I2ILRGenerator, dict[str, Any]]:
         ValueError: If it does not describe its network, or the description cannot be built or does
             not fit the weights.
     """
-    from .model import check_state
-
     state, facts = read_release(path)
     described = facts.get('network')
     if not isinstance(described, dict):

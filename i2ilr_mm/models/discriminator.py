@@ -23,7 +23,6 @@ class LRResidualDiscriminator(nn.Module):
         lr_size: Side s of the LR picture, at least 4.
         base_channels: Width at full size; None takes the published 2^14 / H.
         max_channels: Largest width.
-        lr_channels: Channels of the residual.
         init: Weights to start from, see :func:`i2ilr_mm.models.convolutions.init_weights`.
         norm: Weight normalisation, 'spectral' as published or 'none' with equalised learning
             rates, see :data:`i2ilr_mm.models.convolutions.NORMS`.
@@ -40,14 +39,13 @@ class LRResidualDiscriminator(nn.Module):
         lr_size: int,
         base_channels: int | None = None,
         max_channels: int = 512,
-        lr_channels: int = 3,
         init: str = 'pytorch',
         norm: str | None = 'spectral',
         residual: bool = True,
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
-        self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        self.img_size, self.lr_size = img_size, lr_size
         first = base_channels or max(2**14 // img_size, 1)
         widths = [min(first * 2**i, max_channels) for i in range(steps + 1)]
 
@@ -58,7 +56,7 @@ class LRResidualDiscriminator(nn.Module):
             DiscriminatorBlock(i, o, True, conv) for i, o in pairwise(widths)
         )
         width = widths[-1]
-        joined = width + lr_channels if residual else width
+        joined = width + 3 if residual else width
         self.conditional = DiscriminatorBlock(joined, width, False, conv)
         self.tail = nn.ModuleList()
         size = lr_size
@@ -75,7 +73,7 @@ class LRResidualDiscriminator(nn.Module):
 
         Args:
             image: (B, 3, H, H) in [-1, 1].
-            residual: (B, lr_channels, s, s), zero where the image meets its LR target; not used
+            residual: (B, 3, s, s), zero where the image meets its LR target; not used
                 by a network without it.
 
         Returns:
@@ -97,7 +95,7 @@ class LRResidualDiscriminator(nn.Module):
 
     def _check(self, image: Tensor, residual: Tensor | None) -> None:
         expected_image = (3, self.img_size, self.img_size)
-        expected_residual = (self.lr_channels, self.lr_size, self.lr_size)
+        expected_residual = (3, self.lr_size, self.lr_size)
         given = None if residual is None else tuple(residual.shape)
         fits = not self.residual or (given is not None and given[1:] == expected_residual)
         if image.shape[1:] != expected_image or not fits:

@@ -51,7 +51,6 @@ class I2ILRGenerator(nn.Module):
         lr_size: Side s of the LR target, at least 4.
         base_channels: Width at full size; it doubles with each halving.
         max_channels: Largest width.
-        lr_channels: Channels of the LR target.
         init: Weights to start from, see :func:`i2ilr_mm.models.convolutions.init_weights`.
         with_cp: Activation checkpointing: keep only what goes in and out of the blocks, and compute
             the rest once more in the backward pass, to save memory.
@@ -77,7 +76,6 @@ class I2ILRGenerator(nn.Module):
         lr_size: int,
         base_channels: int = 64,
         max_channels: int = 512,
-        lr_channels: int = 3,
         init: str = 'pytorch',
         with_cp: bool = False,
         norm: str | None = 'spectral',
@@ -87,7 +85,7 @@ class I2ILRGenerator(nn.Module):
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
-        self.img_size, self.lr_size, self.lr_channels = img_size, lr_size, lr_channels
+        self.img_size, self.lr_size = img_size, lr_size
         for name, value in (('with_cp', with_cp), ('style', style)):
             if not isinstance(value, bool):
                 raise ValueError(f'generator.{name} is {value!r}; accepted are True and False')
@@ -102,7 +100,7 @@ class I2ILRGenerator(nn.Module):
         self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))
         self.encoder.append(EncoderBlock(down[-1], down[-1], False, conv))
         self.style = style
-        fixed = (lr_channels, conv, 2 * up[0] if style else 0)
+        fixed = (3, conv, 2 * up[0] if style else 0)
         self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, *fixed)])
         self.decoder.extend(DecoderBlock(i, o, True, *fixed) for i, o in pairwise(up))
         self.to_rgb = ToRGB(up[-1], conv)
@@ -117,7 +115,7 @@ class I2ILRGenerator(nn.Module):
 
         Args:
             source: (B, 3, H, H) in [-1, 1].
-            lr: (B, lr_channels, s, s) in [-1, 1].
+            lr: (B, 3, s, s) in [-1, 1].
 
         Returns:
             (B, 3, H, H), about [-1, 1] but not clamped; float32 or better with ``exact_lr``.
@@ -162,12 +160,12 @@ class I2ILRGenerator(nn.Module):
 
     def _check(self, source: Tensor, lr: Tensor) -> None:
         expected_source = (3, self.img_size, self.img_size)
-        expected_lr = (self.lr_channels, self.lr_size, self.lr_size)
+        expected_lr = (3, self.lr_size, self.lr_size)
         if source.shape[1:] != expected_source or lr.shape[1:] != expected_lr:
             raise ValueError(
                 f'the generator got a source of shape {tuple(source.shape)} and an LR target of '
-                f'{tuple(lr.shape)}; it was built for (B, {expected_source[0]}, {self.img_size}, '
-                f'{self.img_size}) and (B, {self.lr_channels}, {self.lr_size}, {self.lr_size}): '
+                f'{tuple(lr.shape)}; it was built for (B, 3, {self.img_size}, '
+                f'{self.img_size}) and (B, 3, {self.lr_size}, {self.lr_size}): '
                 f'resize the pictures, or use a model trained at that img_size and lr_size'
             )
         if not (source.is_floating_point() and lr.is_floating_point()):

@@ -7,14 +7,6 @@ from torch import Tensor, nn
 from ..lr import DOWN_METHODS, GREY_LEVELS, check_choice, down
 from .functional import input_gradient
 
-REDUCTIONS = ('mean', 'sum', 'none')
-
-
-def _reduce(values: Tensor, reduction: str) -> Tensor:
-    if reduction == 'none':
-        return values
-    return values.mean() if reduction == 'mean' else values.sum()
-
 
 def lr_consistency(
     image: Tensor,
@@ -22,7 +14,6 @@ def lr_consistency(
     norm: str = 'l1',
     margin: float = 0.0,
     method: str = 'box',
-    reduction: str = 'mean',
 ) -> Tensor:
     """Distance in grey levels between down(image) and the LR target, beyond a margin.
 
@@ -32,14 +23,13 @@ def lr_consistency(
         norm: 'l1' for |d|, 'l2' for d^2, d being the distance beyond the margin.
         margin: Grey levels (of 255) that cost nothing.
         method: The operator that made ``lr``, see :func:`i2ilr_mm.lr.down`.
-        reduction: 'mean', 'sum' or 'none' (the (B, 3, s, s) map).
 
     Returns:
-        Grey levels for 'l1', squared grey levels for 'l2'.
+        The mean over all cells and channels: grey levels for 'l1', squared ones for 'l2'.
     """
     levels = (down(image, lr.shape[-1], method) - lr).abs() * GREY_LEVELS
     beyond = (levels - margin).clamp(min=0)
-    return _reduce(beyond.square() if norm == 'l2' else beyond, reduction)
+    return (beyond.square() if norm == 'l2' else beyond).mean()
 
 
 @MODELS.register_module()
@@ -54,7 +44,6 @@ class LRConsistencyLoss(nn.Module):
         norm: 'l1' or 'l2'.
         margin: Grey levels (of 255) that cost nothing.
         method: 'box' or 'bicubic', the operator that makes the LR targets.
-        reduction: 'mean', 'sum' or 'none'.
 
     Raises:
         ValueError: If a choice is unknown or the margin is negative.
@@ -66,21 +55,18 @@ class LRConsistencyLoss(nn.Module):
         norm: str = 'l1',
         margin: float = 0.0,
         method: str = 'box',
-        reduction: str = 'mean',
     ) -> None:
         super().__init__()
         check_choice('norm', norm, ('l1', 'l2'))
         check_choice('method', method, DOWN_METHODS)
-        check_choice('reduction', reduction, REDUCTIONS)
         if margin < 0:
             raise ValueError(f'margin is {margin}; it is a number of grey levels, at least 0')
         self.loss_weight, self.norm, self.margin = loss_weight, norm, margin
-        self.method, self.reduction = method, reduction
+        self.method = method
 
     def forward(self, image: Tensor, lr: Tensor) -> Tensor:
         """Loss of images (B, 3, H, W) against LR targets (B, 3, s, s), both in [-1, 1]."""
-        loss = lr_consistency(image, lr, self.norm, self.margin, self.method, self.reduction)
-        return self.loss_weight * loss
+        return self.loss_weight * lr_consistency(image, lr, self.norm, self.margin, self.method)
 
 
 @MODELS.register_module()

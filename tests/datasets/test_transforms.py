@@ -5,7 +5,7 @@ from mmagic.registry import TRANSFORMS
 from PIL import Image
 
 from i2ilr_mm.config import load_config
-from i2ilr_mm.datasets import DownscaleLR, LoadLR, LoadPicture, PictureError, ResizePicture
+from i2ilr_mm.datasets import DownscaleLR, LoadPicture, ResizePicture
 from i2ilr_mm.lr import down
 
 PICTURE = np.random.RandomState(0).randint(0, 256, (48, 64, 3), np.uint8)
@@ -46,17 +46,6 @@ def test_downscale_is_the_operator_of_lr(method):
     assert torch.equal(DownscaleLR(lr_method=method)(dict(img=PICTURE, lr_size=8))['lr'], lr)
 
 
-def test_load_lr(tmp_path):
-    picture = PICTURE[:8, :8]
-    Image.fromarray(picture).save(tmp_path / 'lr.png')
-    results = dict(target_path=str(tmp_path / 'lr.png'), lr_size=8)
-    lr = LoadLR()(results)['lr']
-    expected = torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
-    assert torch.allclose(lr, expected)
-    with pytest.raises(PictureError, match='lr.png.* 8 x 8.*16 x 16.*DownscaleLR'):
-        LoadLR(16)(results)
-
-
 def test_default_pipelines(root, file):
     cfg = load_config(root / 'configs/i2ilr_heads64.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -72,7 +61,7 @@ def test_default_pipelines(root, file):
 
 @pytest.mark.parametrize(
     'transform',
-    [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, lr_method='bicubic'), LoadLR(5)],
+    [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, lr_method='bicubic')],
 )
 def test_reprs_tell_everything(transform):
     assert all(repr(v).strip("'") in repr(transform) for v in vars(transform).values())

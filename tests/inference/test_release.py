@@ -37,7 +37,6 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
         lr_size=8,
         base_channels=tiny_options['model.generator.base_channels'],
         max_channels=tiny_options['model.generator.max_channels'],
-        lr_channels=3,
         exact_lr='bilinear',
         lr_method='box',
         style=False,

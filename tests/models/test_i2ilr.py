@@ -413,7 +413,6 @@ def test_predictions_that_are_not_finite_are_refused(value):
             dict(generator=dict(type='I2ILRGenerator', **SMALL, with_cp='no')),
             "with_cp is 'no'.*True and False",
         ),
-        (dict(lr_loss=dict(type='LRConsistencyLoss', reduction='none')), "reduction='none'"),
         (dict(cycle_loss=dict(type='L1Loss', reduction='sum')), "reduction='sum'"),
     ],
 )

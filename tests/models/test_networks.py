@@ -75,11 +75,6 @@ def test_wrong_inputs_are_refused_by_name():
         discriminator(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 4, 4))
 
 
-def test_lr_channels():
-    generator = I2ILRGenerator(32, 8, base_channels=4, max_channels=8, lr_channels=1)
-    assert generator(torch.randn(1, 3, 32, 32), torch.randn(1, 1, 8, 8)).shape == (1, 3, 32, 32)
-
-
 def test_deployed_generator_is_plain_and_equal():
     torch.manual_seed(0)
     generator = I2ILRGenerator(img_size=32, lr_size=8, base_channels=8, max_channels=16)

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 import yaml
 from conftest import ROOT
 
@@ -36,12 +35,3 @@ def test_workflows_call_the_commands_of_the_readme():
         assert (ROOT / script).is_file()
     matrices = [job['strategy']['matrix']['python'] for job in jobs.values() if 'strategy' in job]
     assert {python for matrix in matrices for python in matrix} <= set(PYTHONS)
-
-
-@pytest.mark.parametrize(
-    'page', [*ROOT.glob('*.md'), *sorted((ROOT / 'docs').glob('*.md'))], ids=lambda page: page.stem
-)
-def test_links_lead_somewhere(page):
-    for link in re.findall(r'\]\(([^)#]+)\)', page.read_text()):
-        if not link.startswith('http'):
-            assert (page.parent / link).exists(), link

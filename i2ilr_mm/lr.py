@@ -45,6 +45,7 @@ def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
 
 def to_uint8(image: Tensor) -> Tensor:
     """Round images in [-1, 1] to the uint8 values that a picture file holds; clamps."""
+    # level = 127.5 (x + 1), 0 to 255
     return ((image.clamp(-1, 1) + 1) * GREY_LEVELS).round().to(torch.uint8)
 
 
@@ -70,6 +71,7 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
     height, width = image.shape[-2:]
     check_multiple(height, width, lr_size)
     check_choice('method', method, DOWN_METHODS)
+    # box: l[i, j] = 1 / (k_h k_w) sum of the k_h x k_w pixels of cell (i, j), k = H / s.
     if method == 'box':
         # A mean sums in a tree; avg_pool2d adds one by one and loses digits in large cells.
         cells = image.unflatten(-1, (lr_size, -1)).unflatten(-3, (lr_size, -1))
@@ -119,9 +121,12 @@ def residual(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
     Raises:
         ValueError: If the image size is no multiple of the LR size.
     """
+    # STE(v) = round(v r) / r forwards and v backwards, r = 127.5 / 4 (Berthelot et al. 2020), of
+    # v = |down(x) - l|. A difference of 2 levels is v r = 0.5, which rounds to the even 0.
     difference = (down(image, lr.shape[-1], method) - lr).abs()
     bins = GREY_LEVELS / RESIDUAL_BIN
     quantised = (difference.detach() * bins).round() / bins
+    # The brackets matter: v - v is 0 exactly, and (q + v) - v is not.
     return quantised + (difference - difference.detach())
 
 
@@ -134,6 +139,8 @@ def shrinking_matrix(size: int, lr_size: int, method: str) -> Tensor:
     """
     # The operators are separable: run them on an identity, constant along the other axis.
     unit = torch.eye(size, dtype=torch.float64)
+    # Picture j is e_j 1^T, and D e_j 1^T D^T = (D e_j) 1^T, as every row of D sums to 1: its first
+    # column is column j of D.
     square = unit[:, None, :, None].expand(size, 1, size, size)
     return down(square, lr_size, method)[:, 0, :, 0].T.contiguous()
 
@@ -145,6 +152,8 @@ def right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tenso
     Raises:
         ValueError: If there is none: D sees nothing of some pictures of U's shape.
     """
+    # V: the enlargement itself. U = V (D V)^-1 has its shape, and D U = 1.
+    # For box and nearest, D V = 1 and U = k D^T, the pseudo-inverse of D.
     unit = torch.eye(lr_size, dtype=torch.float64)
     square = unit[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
     upscale = up(square, (size, size), up_method)[:, 0, :, 0].T
@@ -177,6 +186,9 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     Raises:
         ValueError: If the sizes do not fit or a method is unknown.
     """
+    # z = y + U_h (l - D_h y D_w^T) U_w^T, so D_h z D_w^T = l. No other picture that differs from y
+    # in the shape of U does that; for box and nearest, U D is an orthogonal projection, so z is
+    # the nearest of all pictures that do.
     height, width = image.shape[-2:]
     lr_size = lr.shape[-1]
     difference = lr - down(image, lr_size, method)
@@ -184,6 +196,7 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
         return image + up(difference, (height, width))
     rows = right_inverse(height, lr_size, method, up_method).to(image.device)
     columns = right_inverse(width, lr_size, method, up_method).to(image.device)
+    # In float64: (D V)^-1 multiplies the rounding of the difference by its condition.
     return image + (rows @ difference.double() @ columns.T).to(image.dtype)
 
 
@@ -219,11 +232,16 @@ def match(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> T
 def matched(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> Tensor:
     """:func:`match` before it is rounded to 8 bits, (B, C, H, W) in [-1, 1]."""
     image, lr, size = image.clamp(-1, 1), lr.clamp(-1, 1), image.shape[-2:]
+    # bicubic: projections in turns, onto the pictures that match and onto [-1, 1].
     if method != 'box':
         for _ in range(rounds):
             image = project(image, lr, method, 'bilinear').clamp(-1, 1)
         return image
     image = shift_cells(image, lr, beyond=LARGE_DIFFERENCE / GREY_LEVELS)
+    # A round takes the error e = l - D x D^T to e - (D V) e (D V)^T. For bilinear V, D V has rows
+    # (1/8, 3/4, 1/8) and eigenvalues between 1/2 and 1: 0 of the mean and at most 3/4 of any other
+    # component are left, so four rounds leave a third or less. What is then moved within cells is
+    # small, and shows no borders. (Where pixels are clipped, more is left.)
     for _ in range(SMOOTH_ROUNDS):
         image = (image + up(lr - down(image, lr.shape[-1]), size, 'bilinear')).clamp(-1, 1)
     return shift_cells(image, lr)
@@ -239,6 +257,10 @@ def shift_cells(image: Tensor, lr: Tensor, beyond: float = 0.0) -> Tensor:
         lr: (B, C, s, s).
         beyond: Leave this much of the difference.
     """
+    # Upwards, each pixel goes the share t = (l - m) / (1 - m) of its way to 1:
+    #   x' = x + t (1 - x)        m' = m + t (1 - m) = l        x' <= 1, as l <= 1 makes t <= 1
+    # and downwards, with t = (m - l) / (1 + m):  x' = x - t (1 + x),  m' = m - t (1 + m) = l.
+    # Where m is 1 (or -1) the numerator is 0; the floor of 1e-6 only keeps 0 / 0 away.
     mean, size = down(image, lr.shape[-1]), image.shape[-2:]
     difference = lr - mean
     if beyond:

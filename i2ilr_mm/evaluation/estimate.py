@@ -59,6 +59,9 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
     Samples with equal labels are drawn together, also those of different tasks.
     """
+    # S = 1/T sum_t S_t. To first order S_t moves by mean_t(w I_t), over its n_t samples, and S by
+    #   1/T sum_t 1/n_t sum_{i in t} w_i I_ti = 1/N sum_i w_i J_i,    J_ti = N / (n_t T) I_ti
+    # which is the influence in the joined set of N samples.
     n = len(estimates)
     parts = []
     for of in dict.fromkeys(p.of for e in estimates for p in e.parts):
@@ -106,6 +109,8 @@ def interval(
     Raises:
         ValueError: If the labels of a part do not fit its samples.
     """
+    # A bootstrap replicate draws sample i w_i times. S* = S + mean(w I) (Efron 1982, infinitesimal
+    # jackknife), here the sum of what was drawn over its number: groups differ in size.
     generator = np.random.default_rng(seed)
     values = np.full(replicates, estimate.value)
     for part in estimate.parts:

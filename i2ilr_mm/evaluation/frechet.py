@@ -58,6 +58,8 @@ def frechet(fake: Tensor, real: Tensor) -> Estimate:
         ValueError: If a set has fewer than two samples, the dimensions differ or values are not
             finite.
     """
+    # d^2 = |m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2)          (Heusel et al. 2017, eq. 6)
+    # With the rows x of X = (F - m) / sqrt(n - 1):  C = X^T X  and  tr C = sum of |x|^2.
     fake, real = check_features(fake, real)
     shift = fake.mean(0) - real.mean(0)
     x1, x2 = _centred(fake), _centred(real)
@@ -72,6 +74,12 @@ def frechet(fake: Tensor, real: Tensor) -> Estimate:
         ('fake', shift, x1, square1, t1),
         ('real', -shift, x2, square2, t2),
     ):
+        # Infinitesimal jackknife (Efron 1982): sample i gets weight 1 + e. To first order
+        #   dm = e / n (f_i - m) = e sqrt(n - 1) / n x_i        dC = e x_i^T x_i
+        #   d(d^2)/dC1 = I - T,    T C1 T = C2    (symmetric, positive: the optimal transport)
+        # so that n times the change of d^2 per e is
+        #   2 sqrt(n - 1) x_i (m1 - m2) + n (|x_i|^2 - x_i T x_i^T)          m2 - m1 for the reals
+        # Less its mean, as the weights have mean 1.
         n = len(x)
         influence = 2 * math.sqrt(n - 1) * (x @ toward) + n * (square - transport)
         parts.append(Part((influence - influence.mean()).cpu(), of))
@@ -84,11 +92,15 @@ def _centred(features: Tensor) -> Tensor:
 
 def _transport_of_few(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """tr (C1 C2)^(1/2), and x_i T x_i^T of every sample, by the SVD of X1 X2^T."""
+    # C1 C2 = X1^T (X1 X2^T X2) has the eigenvalues, but for zeros, of (X1 X2^T)(X2 X1^T) = A A^T,
+    # A = X1 X2^T = U S V^T. So tr (C1 C2)^(1/2) = sum S, never complex.
+    # From T C1 T = C2:  (X1 T X1^T)^2 = X1 C2 X1^T = A A^T = U S^2 U^T,  and so
+    #   x_i T x_i^T = (U S U^T)_ii          and on the other side (V S V^T)_ii
     if len(x1) > len(x2):
         root_trace, of_second, of_first = _transport_of_few(x2, x1)
         return root_trace, of_first, of_second
-    # More samples than dimensions on the other side give way to a d x d root A of C2, and come back
-    # by X2 A^+, whose columns are orthonormal.
+    # Where n2 > d, a d x d root R of C2 = R^T R takes the place of X2: (X1 R^T)(X1 R^T)^T = A A^T.
+    # X2 = Q R with orthonormal columns Q = X2 R^+, so that X1 R^T = U S V'^T gives V = Q V'.
     many = len(x2) > x2.shape[1]
     root = _root(x2) if many else x2
     u, s, vt = torch.linalg.svd(x1 @ root.T, full_matrices=False)
@@ -98,12 +110,14 @@ def _transport_of_few(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _root(x: Tensor) -> Tensor:
     """A (d, d) with A^T A = X^T X."""
+    # C = E L E^T,  R = L^(1/2) E^T,  R^T R = C; its rows are orthogonal, R R^T = L.
     values, vectors = torch.linalg.eigh(x.T @ x)
     return values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
 def _solve(root: Tensor, x: Tensor) -> Tensor:
     """X A^+ for a root A made by :func:`_root`, whose rows are orthogonal."""
+    # R^+ = R^T (R R^T)^-1 = R^T L^-1, without the directions in which C is zero but for rounding.
     squares = root.square().sum(1)
     kept = squares > squares.max() * 1e-12
     inverse = torch.where(kept, 1 / squares.clamp(min=1e-300), 0)
@@ -112,6 +126,10 @@ def _solve(root: Tensor, x: Tensor) -> Tensor:
 
 def _transport_of_many(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same by two symmetric eigenproblems of d x d."""
+    # With C1 = R^T R, X1 = Q R, B = X2 R^T:  B^T B = R C2 R^T = U S^2 U^T  has the eigenvalues of
+    # C1 C2, and
+    #   (X1 T X1^T)^2 = X1 C2 X1^T = Q U S^2 (Q U)^T        x_i T x_i^T = (Q U S (Q U)^T)_ii
+    #   B = (B U S^-1) S U^T is an SVD, so on the other side it is (B U S^-1 (B U)^T)_ii
     root = _root(x1)
     across = x2 @ root.T
     values, u = torch.linalg.eigh(across.T @ across)

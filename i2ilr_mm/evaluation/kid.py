@@ -48,10 +48,18 @@ def kid(fake: Tensor, real: Tensor, subsets: int = 100, subset_size: int = 1000)
     within_real, real_real = _sums(real, real, in_real, in_real, diagonal=False)
     across, fake_real = _sums(fake, real, in_fake, in_real)
     _, real_fake = _sums(real, fake, in_real, in_fake)
+    # Binkowski et al. 2018, eq. 4, for each subset of m fakes x and m reals y:
+    #   MMD_u^2 = 1 / (m (m - 1)) sum_{i != j} (k(x_i, x_j) + k(y_i, y_j))
+    #             - 2 / m^2 sum_{i, j} k(x_i, y_j)
+    # Without the terms k(x_i, x_i) it is unbiased, and negative at times.
     pairs = subset_size * (subset_size - 1)
     values = (within_fake + within_real) / pairs - 2 * across / subset_size**2
     parts = []
     for of, own, other in (('fake', fake_fake, fake_real), ('real', real_real, real_fake)):
+        # d/de of MMD_u^2 with weight 1 + e on x_i, times n (the first term of Hoeffding's
+        # decomposition):
+        #   2 (E_{j != i} k(x_i, x_j) - E_j k(x_i, y_j)),  less its mean
+        # over all samples: the mean over random subsets estimates the value of the whole sets.
         influence = 2 * (own - other)
         parts.append(Part(influence - influence.mean(), of))
     all_used = subset_size == len(fake) == len(real)
@@ -61,6 +69,7 @@ def kid(fake: Tensor, real: Tensor, subsets: int = 100, subset_size: int = 1000)
 
 def _subsets(n_fake: int, n_real: int, count: int, size: int) -> tuple[Tensor, Tensor]:
     """Membership (n, count), 0 or 1, of the samples in the subsets."""
+    # The legacy generator, fakes and reals in turns, for torch-fidelity's digits.
     rng = np.random.RandomState(SEED)
     fake = torch.zeros(n_fake, count, dtype=torch.float64)
     real = torch.zeros(n_real, count, dtype=torch.float64)
@@ -71,6 +80,7 @@ def _subsets(n_fake: int, n_real: int, count: int, size: int) -> tuple[Tensor, T
 
 
 def _kernel(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    # k(x, y) = (x.y / d + 1)^3
     for start in range(0, len(x), CHUNK):
         rows = slice(start, start + CHUNK)
         yield rows, (x[rows] @ y.T / x.shape[1] + 1) ** 3
@@ -80,6 +90,9 @@ def _sums(
     x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor, diagonal: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Sums of the kernel over the subsets, (count,), and the mean of each row, (n1,)."""
+    # With membership z_is of sample i in subset s, 0 or 1:
+    #   sum_{i, j in s} k_ij = sum_i z_is (K z)_is
+    # one product for all subsets, where sums of each would take its entries of K apart.
     of_subsets = torch.zeros(in_x.shape[1], dtype=torch.float64)
     means = torch.empty(len(x), dtype=torch.float64)
     for rows, kernel in _kernel(x, y):

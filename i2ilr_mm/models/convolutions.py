@@ -21,6 +21,10 @@ SLOPE = 0.2
 
 def pooling_matrix(size: int) -> Tensor:
     """The (k^2, (k + 1)^2) matrix that turns a k x k kernel into the mean of its four shifts."""
+    # avg2(w * x)[p] = 1/4 sum_{a in {0, 1}^2} sum_k w[k] x[2 p + a + k - padding]
+    #                = sum_j w2[j] x[2 p + j - padding],    w2[j] = 1/4 sum_a w[j - a]
+    # Exact at the borders too, as both read the same zeros. Padded by one, w gives w2 as the mean
+    # over 2 x 2 windows; a unit kernel each gives the rows of the matrix.
     kernels = torch.eye(size**2).view(-1, 1, size, size)
     return F.avg_pool2d(F.pad(kernels, (1, 1, 1, 1)), 2, stride=1).flatten(1)
 
@@ -71,6 +75,8 @@ class TrainedConv2d(nn.Module):
         """What the convolution runs with: :meth:`weight`, with ``pool`` one size larger."""
         weight = self.weight()
         if self.pool:
+            # The kernel of the pooled convolution is made from W / sigma(W): W's own singular
+            # value, as published, not that of the larger kernel.
             size = weight.shape[-1] + 1
             with torch.autocast(weight.device.type, enabled=False):
                 weight = (weight.flatten(2) @ self.shifts).unflatten(-1, (size, size))
@@ -128,6 +134,7 @@ class SNConv2d(TrainedConv2d):
 
     def converge(self) -> None:
         """Estimate the singular vectors of a new weight, as PyTorch does."""
+        # The error of the direction shrinks by (sigma_2 / sigma_1)^2 an iteration.
         for _ in range(15):
             self.power_iteration()
 
@@ -136,6 +143,9 @@ class SNConv2d(TrainedConv2d):
         """Improve the estimate of the singular vectors by one step."""
         if self.frozen:
             return
+        # Miyato et al. 2018, algorithm 1, with W as a matrix (out, in k k):
+        #   v <- W^T u / |W^T u|        u <- W v / |W v|        sigma = u^T W v
+        # In place, as compiled graphs refer to these tensors.
         matrix = self.weight_orig.flatten(1)
         self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
         self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))
@@ -156,6 +166,9 @@ class EqualConv2d(TrainedConv2d):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # For a = leaky_relu(z) with symmetric z:  E a^2 = (1 + slope^2) / 2 Var z, and so
+        #   Var z' = fan_in gain^2 E a^2 = Var z        if gain^2 = 2 / ((1 + slope^2) fan_in)
+        # (He et al. 2015, section 2.2).
         nn.init.normal_(self.weight_orig)
         self.gain = math.sqrt(2 / (1 + SLOPE**2) / self.weight_orig[0].numel())
 
@@ -200,6 +213,10 @@ def init_weights(network: nn.Module, init: str) -> None:
         ValueError: If ``init`` is unknown.
     """
     check_choice('init', init, INITS)
+    # W / sigma(W) is the same for c W. Adam moves each weight by about lr whatever the gradient's
+    # size, so the weight turns by about lr / rms(W): a large start learns slowly.
+    #   pytorch:  uniform with Var = 1 / (3 fan_in)        kaiming:  normal with Var = 2 / fan_in
+    # The ratio of their deviations is sqrt(6) = 2.4.
     for conv in network.modules():
         if init == 'kaiming' and isinstance(conv, SNConv2d):
             nn.init.kaiming_normal_(conv.weight_orig)
@@ -228,6 +245,8 @@ def shared_weights(module: nn.Module) -> Iterator[None]:
     ``retain_graph=True``. A block inside of another one uses the outer one's weights.
     """
     convs = [child for child in module.modules() if isinstance(child, TrainedConv2d)]
+    # With N = N(W) worked out once, dL/dW = dN/dW^T (dL1/dN + dL2/dN + ...): linear, so the passes'
+    # gradients may come one backward pass after another.
     before = [conv.shared for conv in convs]
     try:
         for conv in convs:

@@ -46,6 +46,8 @@ class LRResidualDiscriminator(nn.Module):
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size = img_size, lr_size
+        # Published width: 2^14 / H at full size, 128 channels for H = 128. Features and pixels
+        # together are 2^14 H numbers, so that memory grows with the side, not with the area.
         first = base_channels or max(2**14 // img_size, 1)
         widths = [min(first * 2**i, max_channels) for i in range(steps + 1)]
 
@@ -55,10 +57,13 @@ class LRResidualDiscriminator(nn.Module):
         self.blocks = nn.ModuleList(
             DiscriminatorBlock(i, o, True, conv) for i, o in pairwise(widths)
         )
+        # The residual map, (B, 3, s, s), joins where the features are s x s.
         width = widths[-1]
         joined = width + 3 if residual else width
         self.conditional = DiscriminatorBlock(joined, width, False, conv)
         self.tail = nn.ModuleList()
+        # log2(s) - 3 blocks bring s to 8, the 4 x 4 convolution without padding to 8 - 4 + 1 = 5.
+        # For s = 4 there is one logit; for other s, the halving ends below 16 or at an odd number.
         size = lr_size
         while size >= 16 and size % 2 == 0:
             wider = min(2 * width, max_channels)

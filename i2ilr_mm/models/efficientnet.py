@@ -103,10 +103,13 @@ class FoldedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, relu: bool) -> None:
         super().__init__()
-        # norm(conv(x)) = (w * x - mean) gamma / std + beta
+        # norm(w * x) = (w * x - mean) gamma / std + beta
+        #             = (w gamma / std) * x + (beta - mean gamma / std)
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator,arg-type]
         weight = conv.weight * scale.view(-1, 1, 1, 1)
         self.stride, self.groups, self.relu = conv.stride[0], conv.groups, relu
+        # y[p] = sum_i w[i] x[s p + i - before]: with after - before zeros in front of w, that is
+        # sum_j w0[j] x[s p + j - after], which conv2d pads alike on both sides.
         before, after, *_ = getattr(conv.static_padding, 'padding', (0, 0))
         weight = F.pad(weight, (after - before, 0, after - before, 0))
         self.padding = after
@@ -116,7 +119,8 @@ class FoldedConv(nn.Module):
         self.register_buffer('bias', bias.detach().clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.weight.shape[-1] == 1:  # one matrix product, where oneDNN is slow for small maps
+        # 1x1: one matrix product, where oneDNN is slow for small maps.
+        if self.weight.shape[-1] == 1:
             x = F.linear(x.movedim(1, -1), self.weight[:, :, 0, 0], self.bias).movedim(-1, 1)
         else:
             x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)

@@ -32,9 +32,11 @@ class ExactLR(nn.Module):
 
     def __init__(self, img_size: int, lr_size: int, lr_method: str, up_method: str) -> None:
         super().__init__()
-        with unset_fake_temporarily():  # the cost forecast builds models without memory
+        # The cost forecast builds models without memory, and U needs an inverse of real numbers.
+        with unset_fake_temporarily():
             down = shrinking_matrix(img_size, lr_size, lr_method)
             up = right_inverse(img_size, lr_size, lr_method, up_method)
+        # float64 up to here: the inverse of D U costs digits that float32 does not have to spare.
         dtype = torch.get_default_dtype()
         # Worked out from the sizes, so not in checkpoints.
         self.register_buffer('down', down.to(dtype), persistent=False)
@@ -50,6 +52,13 @@ class ExactLR(nn.Module):
         Returns:
             (B, C, H, H), float32 or float64. It can leave [-1, 1] where the target asks for it.
         """
+        # down(y) is D y D^T, one factor per axis, and D U = 1:
+        #   z = y + U (l - D y D^T) U^T
+        #   D z D^T = D y D^T + (D U) (l - D y D^T) (D U)^T = l
+        # Backwards, with g = dL/dz, autograd takes  dL/dy = g - D^T (U^T g U) D  and
+        # dL/dl = U^T g U. A change of y that D alone sees, U d U^T, moves nothing:
+        #   <dL/dy, U d U^T> = <g, U d U^T> - <U^T g U, d> = 0
+        # Not in bfloat16, whose 8 bits resolve half a grey level near white.
         with torch.autocast(image.device.type, enabled=False):
             image = image.to(self.down.dtype)
             difference = lr.to(self.down.dtype) - self.down @ image @ self.down.T

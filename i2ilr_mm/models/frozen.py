@@ -76,7 +76,9 @@ class _LiteStages(FrozenStages):
         self.network = FoldedLite(self.lite)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        normal = image * (127.5 / 128) + 0.5 / 128  # (pixel - 127) / 128, as trained
+        # pixel = 127.5 (x + 1), and the networks were trained on (pixel - 127) / 128:
+        #   (127.5 (x + 1) - 127) / 128 = 127.5 / 128 x + 0.5 / 128
+        normal = image * (127.5 / 128) + 0.5 / 128
         return self.network.stages(normal, self.ends)
 
 

@@ -26,6 +26,8 @@ def twice_differentiable() -> Iterator[None]:
 
 def input_gradient(output: Tensor, image: Tensor) -> Tensor:
     """d output / d image with a graph, without the weight gradients that nobody asks for."""
+    # R1 needs g = dL/dx as a function of the weights, and no dL/dW. ctx.needs_input_grad does not
+    # tell the two apart: it says that W requires a gradient, not that this pass is asked for one.
     global _weight_gradients
     before, _weight_gradients = _weight_gradients, False
     try:
@@ -58,6 +60,10 @@ def _gradient(
 
 
 class _Conv2d(torch.autograd.Function):
+    # y[o, p] = sum_{c, k} W[o, c, k] x[c, s p + k - padding], with stride s; that is y = A(W) x.
+    # With g = dL/dy:
+    #   dL/dx          = A(W)^T g                                        a transposed convolution
+    #   dL/dW[o, c, k] = sum_{b, p} g[b, o, p] x[b, c, s p + k - padding]          =: B(g, x)
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
@@ -69,6 +75,7 @@ class _Conv2d(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
+            # Linear in g and in W, and free of x, of which only the shape is used: hence detached.
             grad_x = _ConvInputGradient.apply(grad, weight, x.detach(), ctx.options)
         if ctx.needs_input_grad[1] and _weight_gradients:
             grad_weight = _gradient(grad, x, weight, ctx.options, of_weight=True)
@@ -76,6 +83,11 @@ class _Conv2d(torch.autograd.Function):
 
 
 class _ConvInputGradient(torch.autograd.Function):
+    # h = A(W)^T g. For a loss R of h, such as R1, with q = dR/dh:
+    #   <q, h> = <q, A(W)^T g> = <A(W) q, g>
+    # so that q stands where x stood in the first pass:
+    #   dR/dg = A(W) q          a plain convolution
+    #   dR/dW = B(g, q)         the weight gradient of a plain convolution, with a small kernel
     @staticmethod
     def forward(
         ctx: Any, grad: Tensor, weight: Tensor, x: Tensor, options: tuple[int, int]
@@ -110,6 +122,9 @@ class DivideBySigma(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        # N = W / sigma, and d sigma / dW = u v^T while u and v stand still. With G = dL/dN:
+        #   dL/dW = (G - <G, N> u v^T) / sigma           <G, N> is lambda in Miyato et al. 2018
+        # W itself is not kept: N takes its place in the scalar product.
         normalised, u, v, sigma = ctx.saved_tensors
         along = torch.dot(grad.flatten(), normalised.flatten())
         return ((grad.flatten(1) - torch.outer(along * u, v)) / sigma).view_as(grad), None, None
@@ -148,13 +163,19 @@ class InstanceNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        # With n = (x - mean) / std:  dx = (g - mean(g) - n mean(g n)) weight / std
+        # n = (x - m) r,  r = (v + eps)^(-1/2),  m = mean(x),  v = mean((x - m)^2),  y = w n + b.
+        # The means run over the P pixels of a sample's channel.
+        #   dn_j/dx_i = r (delta_ij - 1/P - n_i n_j / P)
+        # so with g = dL/dy, exactly for every eps:
+        #   dL/dx = w r (g - mean(g) - n mean(g n))
+        #   dL/dw = sum(g n)        dL/db = sum(g)          over samples and pixels
         normal, rstd, weight = ctx.saved_tensors
         dtype, pixels = normal.dtype, normal.shape[2] * normal.shape[3]
         normal, grad = normal.to(rstd.dtype), grad.to(rstd.dtype)
         total = grad.sum(dim=(2, 3), keepdim=True)
         along = (grad * normal).sum(dim=(2, 3), keepdim=True)
         scale = rstd if weight is None else rstd * _per_channel(weight)
+        # Two fused passes over the map: g - n mean(g n), then times w r, less mean(g) w r.
         result = torch.addcmul(grad, normal, along, value=-1 / pixels)
         result = torch.addcmul(total * scale / -pixels, result, scale).to(dtype)
         if weight is None:
@@ -189,15 +210,21 @@ class PositionalNorm(torch.autograd.Function):
     def backward(
         ctx: Any, grad: Tensor, grad_mean: Tensor, grad_std: Tensor
     ) -> tuple[Tensor, None]:
-        # With n = (x - mean) / std over C channels:
-        # dx = g / std + (dmean / C - mean(g) / std) + n (dstd - sum(g n) / std) / (C - 1)
+        # n = (x - m) / s,  s = (v + eps)^(1/2),  v = sum((x - m)^2) / (C - 1), over the C channels
+        # of a pixel. All three are outputs: Li et al. 2019 hand m (beta) and s (gamma) to the
+        # decoder.
+        #   dm/dx_i   = 1 / C
+        #   ds/dx_i   = n_i / (C - 1)
+        #   dn_j/dx_i = (delta_ij - 1 / C) / s - n_i n_j / ((C - 1) s)
+        # so with g = dL/dn:
+        #   dL/dx = (g - mean(g)) / s + dL/dm / C + n (dL/ds - sum(g n) / s) / (C - 1)
         normalised, std = ctx.saved_tensors
         channels, dtype = normalised.shape[1], normalised.dtype
         normalised, grad = normalised.to(std.dtype), grad.to(std.dtype)
         along = _channel_sum(grad * normalised)
         constant = grad_mean / channels - _channel_sum(grad) / (channels * std)
         factor = (grad_std - along / std) / (channels - 1)
-        # Not addcmul and addcdiv, which are slow on maps that are spread over the channels.
+        # Not by addcmul and addcdiv, which are slow on maps that are spread over the channels.
         result = (normalised * factor).add_(constant).add_(grad / std)
         return result.to(dtype), None
 
@@ -213,6 +240,8 @@ class Modulate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # y = gamma x + beta, one gamma and one beta per pixel:
+        #   dL/dx = gamma g        dL/dgamma = sum_c g x        dL/dbeta = sum_c g
         x, gamma = ctx.saved_tensors
         return grad * gamma, _channel_sum(grad * x), _channel_sum(grad)
 
@@ -228,6 +257,9 @@ class PixelMap(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        # y[o, p] = sum_c W[o, c] x[c, p] + b[o], so with g = dL/dy:
+        #   dL/dx[c, p] = sum_o W[o, c] g[o, p]
+        #   dL/dW[o, c] = sum_p g[o, p] x[c, p]        dL/db[o] = sum_p g[o, p]        all samples
         x, weight = ctx.saved_tensors
         grad_x = None
         if ctx.needs_input_grad[0]:
@@ -248,6 +280,7 @@ class AvgPool2(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
+        # y = A x and dL/dx = A^T g; the derivative of A^T is A again, for R1's second pass.
         return _Spread2.apply(grad)
 
 

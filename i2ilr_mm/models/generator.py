@@ -22,6 +22,7 @@ def scale_steps(img_size: int, lr_size: int) -> int:
     Raises:
         ValueError: If img_size / lr_size is no power of two of at least 2, or lr_size < 4.
     """
+    # n = log2(H / s)
     ratio = img_size / lr_size if lr_size else 0.0
     steps = int(math.log2(ratio)) if ratio >= 2 else 0
     if lr_size < 4 or steps < 1 or lr_size * 2**steps != img_size:
@@ -35,6 +36,8 @@ def scale_steps(img_size: int, lr_size: int) -> int:
 
 def style_code(x: Tensor) -> Tensor:
     """Mean and standard deviation of each channel: (B, C, h, w) to (B, 2C)."""
+    # z = (mu, sigma) of the deepest features: AdaIN's style (Huang & Belongie 2017, eq. 8). The
+    # larger eps bounds dsigma/dv = 1 / (2 sigma) by 500 for a channel that is constant.
     return torch.cat([x.mean(dim=(2, 3)), deviation(x, eps=1e-6)], dim=1)
 
 
@@ -90,6 +93,8 @@ class I2ILRGenerator(nn.Module):
             if not isinstance(value, bool):
                 raise ValueError(f'generator.{name} is {value!r}; accepted are True and False')
         self.with_cp = with_cp
+        # Widths of I2I-LR for H / s = 2^n:  64, 128, 256, 512, 512, ... down, and back by halves
+        # from the widest, but not below 64.
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
         up = [down[-1]]
         for _ in range(steps):
@@ -124,6 +129,7 @@ class I2ILRGenerator(nn.Module):
             ValueError: If a shape is not the one the network was built for.
         """
         self._check(source, lr)
+        # The exact layer wants the target as it came, not in another memory format.
         target = lr
         if source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous():
             lr = lr.contiguous(memory_format=torch.channels_last)
@@ -134,7 +140,10 @@ class I2ILRGenerator(nn.Module):
             moments.append((first, second))
         style = style_code(x) if self.style else None
         for i, block in enumerate(self.decoder):
-            # Enlarged in one go, then once more inside the block: two bilinear steps are not one.
+            # Block i works at s 2^(i-1) and, behind its enlargement, at s 2^i; block 0 at s alone.
+            # l is enlarged by 2^(i-1) in one go, then once more inside the block: with aligned
+            # corners, two bilinear steps are not one, and checkpoints depend on which it was.
+            # moments[-1 - i] are those of encoder block n - i, whose sizes are the same.
             block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
             x = self._run(block, x, block_lr, *moments[-1 - i], style)
         x = self.to_rgb(x)
@@ -146,6 +155,8 @@ class I2ILRGenerator(nn.Module):
         Returns:
             The network in eval mode, without gradients; its outputs are those of this one.
         """
+        # W / sigma and the pooled kernels are constants in eval mode; as plain weights they need no
+        # custom autograd function, which exports and other backends do not know.
         network = copy.deepcopy(self).eval().requires_grad_(False)
         for module in list(network.modules()):
             for name, child in module.named_children():
@@ -154,6 +165,7 @@ class I2ILRGenerator(nn.Module):
         return network
 
     def _run(self, block: nn.Module, *inputs: Any) -> Any:
+        # No block draws random numbers, so their state need not be kept for the second pass.
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
         return block(*inputs)
@@ -173,7 +185,8 @@ class I2ILRGenerator(nn.Module):
                 f'the generator got {source.dtype} and {lr.dtype}; it takes floats in [-1, 1]: use '
                 f'i2ilr_mm.lr.from_uint8'
             )
-        if source.shape[0] != lr.shape[0]:  # len() would fix the batch size of an export
+        # Not by len(), which would fix the batch size of an export.
+        if source.shape[0] != lr.shape[0]:
             raise ValueError(
                 f'{len(source)} sources and {len(lr)} LR targets: one target per source is needed'
             )

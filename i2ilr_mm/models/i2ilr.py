@@ -151,6 +151,8 @@ class I2ILR(Networks):
             return self._update(data, optim_wrapper, step)
 
     def _update(self, data: dict, optim_wrapper: OptimWrapperDict, step: int) -> dict[str, Tensor]:
+        # D, then G through the updated D, as published. One power iteration for each weight a step:
+        # all passes of the step see the same W / sigma, and its gradient is that of one function.
         inputs = self.data_preprocessor(data, True)['inputs']
         inputs['img'] = self.layout(inputs['img'])
         parts = self._parts(**inputs)
@@ -165,7 +167,8 @@ class I2ILR(Networks):
                 views, log_p = self._update_projected(parts, fakes, wrapper)
                 log.update(log_p)
             if len(parts) > 1:
-                fakes = [None] * len(parts)  # these had no graph
+                # These had no graph: the memory of one part's graph is all that is held at a time.
+                fakes = [None] * len(parts)
             log_g = self._update_generator(parts, fakes, views, sources, optim_wrapper['generator'])
         decay = decay_at(step, self.ema_decay, self.ema_warmup)
         move_average(self.generator_ema, unwrap(self.generator), decay)
@@ -203,7 +206,10 @@ class I2ILR(Networks):
                 with synchronised(network, last=False):
                     loss, log_real = self.objective.real(image, lr)
                     self._backward(wrapper, loss, retain_graph=True)
-                    del loss  # and with it the graph, but for the shared weights
+                    # And with it the graph, but for the shared weights.
+                    del loss
+                # The G step goes back through the same results, of the same G. Several parts would
+                # hold all their graphs until then, so they are translated once more there.
                 with torch.set_grad_enabled(len(parts) == 1):
                     fakes = self.translate_pairs(image, lr)
                 made.append(fakes)
@@ -268,6 +274,8 @@ class I2ILR(Networks):
                     loss, log = self.objective.generator(
                         image, lr, fake, reconstruction, views, own
                     )
+                    # Names keep tensors alive: without them, the backward pass frees the graph as
+                    # it goes.
                     del fake, reconstruction
                     fakes[i] = views = None
                     self._backward(wrapper, loss, retain_graph=not last)
@@ -278,10 +286,12 @@ class I2ILR(Networks):
         return average(logs)
 
     def _backward(self, wrapper: OptimWrapper, loss: Tensor, retain_graph: bool = False) -> None:
+        # All parts are of one size, so the batch's mean is M = 1/k sum_j M_j over its k parts.
         wrapper.backward(loss / self.accumulation, retain_graph=retain_graph)
 
     def _update_by_r1(self, parts: list[Part], wrapper: OptimWrapper) -> Tensor:
         """The step of lazy regularisation: D follows R1 alone, times the interval."""
+        # Karras et al. 2020, appendix B: k R1 in every k-th step is R1 in every step on average.
         network, penalties = self.discriminator, []
         with shared_weights(network):
             for i, (image, lr) in enumerate(parts):

@@ -23,11 +23,13 @@ def leaky_relu(x: Tensor, inplace: bool = False) -> Tensor:
 
 def residual_sum(x: Tensor, shortcut: Tensor) -> Tensor:
     """(x + shortcut) / sqrt(2): the sum of two unit-variance branches keeps unit variance."""
+    # Var((x + s) / sqrt 2) = (1 + 1) / 2 = 1 for independent x and s.
     return (x + shortcut).mul_(math.sqrt(0.5))
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
     """Bilinear enlargement with aligned corners, as the published networks use it throughout."""
+    # Pixel i of the result lies at i (n - 1) / (factor n - 1) of the n pixels: the ends coincide.
     return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=True)
 
 
@@ -57,6 +59,8 @@ class MomentShortcut(nn.Module):
         self.conv = conv(2, 2)
 
     def forward(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        # y = gamma x + beta, (beta, gamma) = conv(m, s): a learned map brings back the moments that
+        # PONO took out in the encoder (Li et al. 2019, dynamic moment shortcut).
         # Side by side in memory: channels-last order, in which two channels convolve fast.
         moments = torch.cat([mean.movedim(1, -1), std.movedim(1, -1)], dim=-1).movedim(-1, 1)
         beta, gamma = self.conv(moments).chunk(2, dim=1)
@@ -79,6 +83,7 @@ class InstanceNorm2d(nn.Module):
 
 def deviation(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Standard deviation over the pixels, (B, C); by hand, as ``var`` is slow in channels-last."""
+    # s = (v + eps)^(1/2): ds/dv = 1 / (2 s) stays finite where a channel is constant.
     centred = x - x.mean(dim=(2, 3), keepdim=True)
     return (centred.square().mean(dim=(2, 3)) + eps).sqrt()
 
@@ -101,7 +106,8 @@ class SPAdaIN(nn.Module):
     def __init__(self, channels: int, lr_channels: int, style_size: int = 0) -> None:
         super().__init__()
         self.style = None
-        if style_size:  # says nothing at first
+        if style_size:
+            # Zero weights: the layer starts as the published one.
             self.style = nn.Linear(style_size, 2 * channels)
             nn.init.zeros_(self.style.weight)
             nn.init.zeros_(self.style.bias)
@@ -112,6 +118,9 @@ class SPAdaIN(nn.Module):
             nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, lr: Tensor, style: Tensor | None = None) -> Tensor:
+        # y[c, p] = scale[c, p] IN(x)[c, p] + shift[c, p], scale = W_s l + b_s, shift = W_b l + b_b,
+        # with the LR picture l at x's size: SPADE's gamma and beta (Park et al. 2019), without its
+        # "1 +". A style code z adds A z + a to both, the same at every pixel, as AdaIN does.
         scale, shift = (PixelMap.apply(lr, c.weight, c.bias) for c in (self.scale, self.shift))
         normal = InstanceNorm.apply(x, None, None, self.eps)
         if self.style is not None:
@@ -140,7 +149,8 @@ class EncoderBlock(nn.Module):
         self.pono = PONO()
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        # A 1x1 conv and an average commute; this way round the conv costs a quarter.
+        # conv1x1 acts on channels, the average on pixels: W (A x) = A (W x), also with a bias, as
+        # the weights of the average sum to 1. This way round the conv costs a quarter.
         shortcut = self.shortcut(avg_pool(x) if self.downscale else x)
         x, mean1, std1 = self.pono(self.conv1(leaky_relu(self.norm1(x), inplace=True)))
         if self.downscale:
@@ -208,6 +218,7 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.shortcut(avg_pool(x) if self.downscale else x)
+        # The first ReLU is not in place: x is the shortcut, or its backward pass needs x.
         x = self.conv2(leaky_relu(self.conv1(leaky_relu(x)), inplace=True))
         return residual_sum(x, shortcut)
 

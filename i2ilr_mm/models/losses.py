@@ -27,6 +27,9 @@ def lr_consistency(
     Returns:
         The mean over all cells and channels: grey levels for 'l1', squared ones for 'l2'.
     """
+    # With e = 127.5 |D x D^T - l| in grey levels and margin m:
+    #   L = mean max(0, e - m)^p,    p = 1 or 2
+    # Per cell, dL/de is 1 for p = 1 however near the target is, and 2 (e - m) for p = 2.
     levels = (down(image, lr.shape[-1], method) - lr).abs() * GREY_LEVELS
     beyond = (levels - margin).clamp(min=0)
     return (beyond.square() if norm == 'l2' else beyond).mean()
@@ -90,6 +93,8 @@ class SoftplusGANLoss(nn.Module):
         The generator's loss is this one of its fakes with ``target_is_real=True``. ``is_disc``, by
         which MMagic's losses tell the two apart, changes nothing here.
         """
+        # With p = sigmoid(D):  -log p = softplus(-D),  -log(1 - p) = softplus(D). G minimises
+        # -log p(fake), which does not saturate: d/dD softplus(-D) = p - 1, near -1 for a bad fake.
         return self.loss_weight * F.softplus(-logits if target_is_real else logits).mean()
 
 
@@ -106,6 +111,11 @@ def r1_penalty(images: Tensor, logits: Tensor, mode: str = 'standard') -> Tensor
     Returns:
         A scalar with a graph for the second backward pass.
     """
+    # D(x_i) depends on x_i alone, as D has no batch statistics: the gradient of the sum over the
+    # batch holds each sample's own, grad_x D(x_i).
+    #   standard:   R1 = 1/B sum_i |grad D(x_i)|^2                  (Mescheder et al. 2018)
+    #   reference:  the same of  1/B sum_i mean_p softplus(-D_p(x_i)),  whose gradient at x_i is
+    #               -1/B mean_p sigmoid(-D_p) grad D_p(x_i): squared, it has a factor 1/B^2
     if mode == 'standard':
         output = logits.flatten(1).mean(dim=1).sum()
     else:
@@ -139,4 +149,6 @@ class R1Penalty(nn.Module):
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Penalty of real images (B, 3, H, W) and their logits (B, 1, h, w)."""
+        # The factor of an interval k is not applied here: a lazy update takes k times this penalty,
+        # so that its mean over k steps is that of a penalty in every step.
         return self.gamma / 2 * r1_penalty(images, logits, self.mode)

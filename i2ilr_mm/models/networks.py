@@ -20,6 +20,7 @@ AUTOCAST_DTYPES = (None, 'bfloat16')
 
 def swap_pairs(batch: Tensor) -> Tensor:
     """Exchange the neighbours (2i, 2i + 1) of a batch (B, ...), B even."""
+    # (a1, b1, a2, b2, ...) -> (b1, a1, b2, a2, ...): with it, one call of G makes ab and ba.
     return batch.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
@@ -36,6 +37,7 @@ def synchronised(network: Any, last: bool) -> AbstractContextManager:
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """No gradients for the parameters of ``network``."""
+    # The graph still runs through its activations, towards G; what is saved is the weights' part.
     network.requires_grad_(False)
     try:
         yield
@@ -82,6 +84,8 @@ class Networks(BaseModel):
         self.generator = MODELS.build(generator)
         self.discriminator = MODELS.build(discriminator)
         self.generator_ema = MODELS.build(generator).requires_grad_(False)
+        # A copy at the start, as published: an average that started at other weights would first
+        # have to forget them.
         self.generator_ema.load_state_dict(self.generator.state_dict())
         self.projected_discriminator: Any = None
         if projected_discriminator is not None:
@@ -164,6 +168,8 @@ class Networks(BaseModel):
         Returns:
             (ab, ba) and (a', b'), each interleaved like the batch, (B, 3, H, W).
         """
+        # G(x_src, y_tgt):  ab = G(a, down(b)),  ba = G(b, down(a));  a' = G(ab, down(a)),
+        # b' = G(ba, down(b)). Result i of either call stands where source i stands in the batch.
         with self.autocast():
             fake = self.generator(image, swap_pairs(lr))
             reconstruction = self.generator(fake, lr)
@@ -177,6 +183,7 @@ class Networks(BaseModel):
 
     def differentiable_logits(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """The images as leaves of the graph, and their logits; eager and in float32 for R1."""
+        # R1 squares gradients and differentiates the squares: the 8 bits of bfloat16 are too few.
         image = self.layout(image).detach().requires_grad_()
         eager = torch.compiler.set_stance('force_eager') if self.compiled else nullcontext()
         with twice_differentiable(), eager:
@@ -190,6 +197,7 @@ class Networks(BaseModel):
 
     def residual(self, fake: Tensor, lr: Tensor) -> Tensor | None:
         """The residual map, where a discriminator asks for it."""
+        # The residual costs a pass over the picture in full size: not where nobody looks at it.
         judges = unwrap(self.discriminator), unwrap(self.projected_discriminator)
         if not any(getattr(network, 'residual', network is not None) for network in judges):
             return None

@@ -99,10 +99,13 @@ class Objective:
         return self._r1(*self.model.differentiable_logits(image, lr))
 
     def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
+        # sum over the terms of gamma/2 E |grad D|^2: the real halves stand in them as those of
+        # l(D(x), real) do, so the factor is the same, 4 (or 2) times the mean over the batch.
         factor = float(self.terms)
         if getattr(self.model.r1_loss, 'mode', 'standard') == 'reference':
-            # The published penalty differentiates the mean over a half batch, which is twice as
-            # steep in each picture as the mean over the whole one; squared, that is 4.
+            # The published penalty differentiates the mean over a half, B / 2 pictures:
+            #   grad_i of the half's mean = 2/B grad l(x_i) = 2 (grad_i of the batch's mean)
+            # and squared, that is 4 times what R1 of the whole batch gives.
             factor *= 4.0
         return factor * self.model.r1_loss(image, logits)
 
@@ -115,6 +118,8 @@ class Objective:
             image: (B, 3, H, W) in [-1, 1], neighbours are pairs.
             lr: (B, 3, s, s), the LR pictures of ``image``.
         """
+        # Lazy: D's loss runs in the precision and compiled form of all passes, without a graph that
+        # can be differentiated twice. Otherwise R1 and loss share one forward pass.
         if self.r1_interval > 1:
             logits = self.model.real_logits(image, lr)
             return total(loss_d_real=self.terms * self.model.gan_loss(logits, True, is_disc=True))
@@ -126,6 +131,8 @@ class Objective:
 
     def fake(self, lr: Tensor, fake: Tensor, reconstruction: Tensor) -> Losses:
         """The half of L_D that sees the results of ``translate_pairs``; as :meth:`real`."""
+        # Result i was asked for its neighbour's LR picture, reconstruction i for its own. Each half
+        # of a set is in one term of L_D: E_a + E_b = 2 M.
         fakes = self.judged(fake, reconstruction).detach()
         targets = self.judged(swap_pairs(lr), lr)
         logits = self.model.fake_logits(fakes, targets).split(len(lr))
@@ -157,6 +164,7 @@ class Objective:
             maps = self.model.residual(self.judged(fake, reconstruction), targets)
         both = [torch.cat([real, made.detach()]) for real, made in zip(real_views, views)]
         if maps is not None:
+            # A real picture meets its own LR picture, so its residual is zero.
             maps = torch.cat([torch.zeros_like(lr), maps])
         logits = self.model.projected_logits(both, maps).to(image.dtype).split(len(lr))
         loss = self.model.projected_loss
@@ -187,6 +195,8 @@ class Objective:
             sources: What the source loss knows of the batch; without it that loss is left out.
         """
         judged, targets = self.judged(fake, reconstruction), self.judged(swap_pairs(lr), lr)
+        # All sets go through D at once, so M is a mean over `terms` halves: their sum is terms M.
+        # The cycle term is |a - a'|_1 + |b - b'|_1, a mean over two halves: 2 M.
         logits = self.model.fake_logits(judged, targets)
         parts = dict(
             loss_g_gan=self.terms * self.model.gan_loss(logits, True, is_disc=False),

@@ -80,6 +80,8 @@ class ProjectedDiscriminator(nn.Module):
                 f'the projected discriminator got an image of shape {tuple(image.shape)}; it was '
                 f'built for (B, 3, {self.img_size}, {self.img_size}): check img_size'
             )
+        # Sauer et al. 2021:  min_G max_D sum_l E log D_l(P_l(x)) + E log(1 - D_l(P_l(G)))  with the
+        # projection P_l of level l fixed: gradients run through it, but it learns nothing.
         if self.in_size != self.img_size:
             size = (self.in_size, self.in_size)
             # Antialiased where it shrinks; what the network cannot see costs no gradient.
@@ -97,6 +99,8 @@ class ProjectedDiscriminator(nn.Module):
         Returns:
             (B, n) logits of all levels, high for real.
         """
+        # The loss takes one mean over all logits, so a level counts by the size of its map. Its
+        # side is GRID to 2 GRID - 1, or less for a level that is smaller to begin with.
         logits = []
         for head, x in zip(self.heads, features, strict=True):
             if self.residual:
@@ -108,6 +112,7 @@ class ProjectedDiscriminator(nn.Module):
 
 def _fit(residual: Tensor, size: int) -> Tensor:
     """A residual map at the size of a level."""
+    # Neither way leaves a trace where the LR target is met: zeros stay zeros.
     if size >= residual.shape[-1]:
         return F.interpolate(residual, size=(size, size), mode='nearest')
     return F.adaptive_avg_pool2d(residual, size)
@@ -129,6 +134,8 @@ class RandomMixing(nn.Module):
         super().__init__()
         random = np.random.RandomState(seed)
         self.levels = len(channels)
+        # y_o = sum_c w_oc x_c with Var w = 1 / C:  Var y = C Var(w) E x^2 = E x^2, and for 3 x 3
+        # kernels over C channels Var w = 1 / (9 C).
         for i, count in enumerate(channels):
             weight = random.standard_normal((width, count, 1, 1)) / count**0.5
             self._keep(f'across_{i}', weight)
@@ -142,6 +149,8 @@ class RandomMixing(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         mixed = [F.conv2d(x, getattr(self, f'across_{i}')) for i, x in enumerate(levels)]
+        # m_l = across_l(x_l) + down_l(up2(m_(l+1))), from the coarsest level on: mixing across
+        # channels, then across scales (Sauer et al. 2021).
         for i in range(self.levels - 2, -1, -1):
             coarse = F.interpolate(
                 mixed[i + 1], scale_factor=2, mode='bilinear', align_corners=False

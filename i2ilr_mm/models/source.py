@@ -110,15 +110,20 @@ class ContrastiveSourceLoss(nn.Module):
             ``candidates`` (N, d), the sources of all processes and the queue, and ``own`` (B,),
             where among them this process's are.
         """
+        # f: the pooled features of a source, f_hat = f - W^T r what its LR picture does not say,
+        # k = (f_hat - mean) / std, brought to |k| = 1.
         pooled, own = _gather_pairs(self._pooled(images))
         with torch.autocast(images.device.type, enabled=False):
             if self.told is not None:
                 regressors, _ = _gather_pairs(self._regressors(images))
-                told = self.told(regressors)  # by earlier sources: these would predict themselves
+                # By earlier sources alone: with its own row in the fit, a source would in part
+                # predict itself, and a result would not.
+                told = self.told(regressors)
                 self.told.update(regressors, pooled)
                 pooled = pooled - told
             self._update_moments(pooled)
             keys = self._normalised(pooled)
+        # First in, first out: the newest stand in front, the oldest fall off the end.
         candidates = torch.cat([keys, self.queue])
         self.queue.copy_(candidates[: len(self.queue)])
         self.seen += len(keys)
@@ -126,35 +131,48 @@ class ContrastiveSourceLoss(nn.Module):
 
     def forward(self, results: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
         """Loss of results (B, 3, H, H) whose sources are ``candidates[own]``."""
-        if self.seen <= len(self.queue):  # not all of the queue was full
+        # The zeros that the queue starts with are no sources. A zero with a graph keeps the
+        # backward pass the same in every step.
+        if self.seen <= len(self.queue):
             return results.sum() * 0
         pooled = self._pooled(results)
         with torch.autocast(results.device.type, enabled=False):
             if self.told is not None:
                 pooled = pooled - self.told(self._regressors(results.detach()))
+            # InfoNCE (van den Oord et al. 2018, eq. 4) with the density ratio exp(q.k / tau), both
+            # of norm 1, over the N candidates k_j; k_(own(i)) is the source of result i:
+            #   L = -1/B sum_i log(exp(q_i.k_(own(i)) / tau) / sum_j exp(q_i.k_j / tau))
+            # L is ln N where all similarities are equal. The candidates carry no gradient: results
+            # move, sources do not.
             similarity = self._normalised(pooled) @ candidates.T
             return self.loss_weight * F.cross_entropy(similarity / self.temperature, own)
 
     def _regressors(self, images: Tensor) -> Tensor:
         """What is linear in the LR pictures of images, where their edges are, and 1: (B, n)."""
+        # With c = min(s, 8) cells a side:  3 c^2 colours,  c (c - 1) steps |l[x + 1] - l[x]| across
+        # and as many down, and the 1 of the intercept.
         lr = down(images.to(self.mean.dtype), self.lr_size, self.lr_method)
         lr = F.adaptive_avg_pool2d(lr, min(self.lr_size, MOST_CELLS))
         steps = [lr.diff(dim=dim).abs().mean(dim=1).flatten(1) for dim in (3, 2)]
         return torch.cat([lr.flatten(1), *steps, lr.new_ones(len(lr), 1)], dim=1)
 
     def _pooled(self, images: Tensor) -> Tensor:
+        # The network sees x - U (D x D^T) U^T, the picture without its LR picture.
         levels = self.network(self.exact.detail(images).to(images.dtype))
         means = [x.mean(dim=(2, 3)) for x in levels[1:]]
         deviations = [deviation(x) for x in levels[:2]]
         return torch.cat([*means, *deviations], dim=1).to(self.mean.dtype)
 
     def _update_moments(self, pooled: Tensor) -> None:
+        # m <- m + a (E f - m),  v <- v + a (E (f - m)^2 - v)  about the new m; a = 1 for the first
+        # batch, which has no past.
         first = self.seen == 0
         share = 1.0 if first else MOMENTUM
         self.mean.lerp_(pooled.mean(dim=0), share)
         self.variance.lerp_((pooled - self.mean).square().mean(dim=0), share)
 
     def _normalised(self, pooled: Tensor) -> Tensor:
+        # + 1e-3, for features that never vary.
         return F.normalize((pooled - self.mean) / (self.variance.sqrt() + 1e-3), dim=1)
 
 
@@ -193,10 +211,15 @@ class LeastSquares(nn.Module):
     @torch.no_grad()
     def update(self, x: Tensor, y: Tensor) -> None:
         """Take in regressors x (B, n) and features y (B, d)."""
+        # M <- M + a (E x x^T - M),  C <- C + a (E x y^T - C),  a = 1 / min(t, memory): plain means
+        # over the first t = memory batches; later, old ones fade by 1 - 1 / memory each time.
         share = 1 / min(self.updates + 1, self.memory)
         self.moments.lerp_(x.T @ x / len(x), share)
         self.cross.lerp_(x.T @ y / len(x), share)
         if self.updates % SOLVE_EVERY == 0 or self.updates < 4 * SOLVE_EVERY:
+            # W = (M + R)^-1 C minimises E |y - W^T x|^2 + tr W^T R W, with the ridge
+            #   R = diag(n / N_rows M_jj + 1e-5),    N_rows = B / a  the rows that count
+            # R scales with each regressor, so that units do not matter, and fades as rows come in.
             ridge = len(self.moments) * share / len(x) * self.moments.diagonal() + 1e-5
             self.weights.copy_(torch.linalg.solve(self.moments + ridge.diag(), self.cross))
         self.updates += 1
@@ -214,6 +237,7 @@ def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:
     ranks, rank = get_world_size(), get_rank()
     if isinstance(rows, FakeTensor):  # the cost forecast, which the main process makes alone
         ranks, rank = 1, 0
+    # Global pair g = i * ranks + rank is pair i of that rank; its rows are 2 g and 2 g + 1.
     everyone = torch.stack(all_gather(rows) if ranks > 1 else [rows]).unflatten(1, (-1, 2))
     place = torch.arange(ranks * len(rows), device=rows.device).view(-1, ranks, 2)
     # (ranks, pairs, 2, d), by pairs first

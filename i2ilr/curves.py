@@ -75,8 +75,12 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
     """
     curves = {name: read_validations(work_dir) for name, work_dir in runs.items()}
     shown = list(dict.fromkeys(key for run in curves.values() for key in run))
-    against = [(kept, f'kd{kept.removeprefix(KEPT)}') for kept in shown if kept.startswith(KEPT)]
-    against = [(kept, realism) for kept, realism in against if realism in shown]
+    against = [
+        (source_kept, f'kd{source_kept.removeprefix(KEPT)}')
+        for source_kept in shown
+        if source_kept.startswith(KEPT)
+    ]
+    against = [(source_kept, realism) for source_kept, realism in against if realism in shown]
     count = len(shown) + len(against)
     columns = min(4, count)
     rows = -(-count // columns)
@@ -89,11 +93,11 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
         axis.set_xlabel('thousand pictures seen')
         if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
             axis.set_ylim(bottom=0)  # near enough that it should be seen
-    for axis, (kept, realism) in zip(axes[len(shown) :], against):
+    for axis, (source_kept, realism) in zip(axes[len(shown) :], against):
         for name, run in curves.items():
-            if kept in run and realism in run:
-                _draw_against(axis, dict(run[kept]), dict(run[realism]), name)
-        axis.set_title(f'{realism} against {kept}')
+            if source_kept in run and realism in run:
+                _draw_against(axis, dict(run[source_kept]), dict(run[realism]), name)
+        axis.set_title(f'{realism} against {source_kept}')
         axis.set_xlabel('source kept (right is better)')
         axis.set_ylabel('kernel distance (down is better)')
     for axis in axes[count:]:
@@ -103,13 +107,13 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
     save_figure(figure, path)
 
 
-def _draw_against(axis: Any, kept: dict, realism: dict, name: str) -> None:
+def _draw_against(axis: Any, source_kept: dict, realism: dict, name: str) -> None:
     """One run's way, with the thousands of pictures at its end."""
-    seen = sorted(kept.keys() & realism.keys())
-    if seen:
-        x, y = [kept[at] for at in seen], [realism[at] for at in seen]
+    kimg = sorted(source_kept.keys() & realism.keys())
+    if kimg:
+        x, y = [source_kept[at] for at in kimg], [realism[at] for at in kimg]
         axis.plot(x, y, marker='.', label=name)
-        axis.annotate(f'{seen[-1]:.0f}k', (x[-1], y[-1]))
+        axis.annotate(f'{kimg[-1]:.0f}k', (x[-1], y[-1]))
 
 
 def new_figure(rows: int, columns: int) -> tuple[Any, Any]:

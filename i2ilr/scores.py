@@ -65,9 +65,9 @@ def compare(runs: dict[str, dict[str, Any]]) -> str:
     differences = [*_differ('', {n: r.get('protocol') or {} for n, r in runs.items()})]
     keys = list(dict.fromkeys(key for run in runs.values() for key in run['scores']))
     for key in keys:
-        found = {n: r['scores'][key] for n, r in runs.items() if key in r['scores']}
-        about = {n: {k: s.get(k) for k in COMPARED} for n, s in found.items()}
-        differences += _differ(f'{key}: ', about)
+        scores = {n: r['scores'][key] for n, r in runs.items() if key in r['scores']}
+        conditions = {n: {k: s.get(k) for k in COMPARED} for n, s in scores.items()}
+        differences += _differ(f'{key}: ', conditions)
     if differences:
         raise ValueError(
             'these scores cannot be compared, as they differ in what was measured:\n  '

@@ -7,8 +7,10 @@ __all__ = ['__version__', 'register']
 
 
 if sys.version_info < (3, 10):  # noqa: UP036
-    found = sys.version.split()[0]
-    raise ImportError(f'i2ilr_mm needs Python 3.10 or newer, and this is {found}: use a newer one')
+    version = sys.version.split()[0]
+    raise ImportError(
+        f'i2ilr_mm needs Python 3.10 or newer, and this is {version}: use a newer one'
+    )
 
 
 def register() -> None:

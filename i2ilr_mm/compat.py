@@ -135,17 +135,17 @@ def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | Non
     """
     problems = []
     for names, accepted, pin in REQUIREMENTS if requirements is None else requirements:
-        found = _installed(names)
+        installed = _installed(names)
         if sys.version_info < (3, 11) and names[0] in OLD_PINS:
             pin = f'{names[0]}=={OLD_PINS[names[0]]}'
-        if found is None:
+        if installed is None:
             problems.append(f'{names[0]} is missing: pip install {pin}')
-        elif not _accepts(accepted, found[1]):
+        elif not _accepts(accepted, installed[1]):
             # Alternatives share one folder: the wrong one must leave first.
-            remove = f'pip uninstall -y {found[0]} && ' if len(names) > 1 else ''
+            remove = f'pip uninstall -y {installed[0]} && ' if len(names) > 1 else ''
             problems.append(
-                f'{found[0]} {found[1]} is installed but i2ilr_mm needs {names[0]}{accepted}: '
-                f'{remove}pip install {pin}'
+                f'{installed[0]} {installed[1]} is installed but i2ilr_mm needs '
+                f'{names[0]}{accepted}: {remove}pip install {pin}'
             )
     if requirements is None and _installed(('mmcv-lite',)) and _installed(('mmcv', 'mmcv-full')):
         problems.append(
@@ -156,12 +156,12 @@ def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | Non
         raise ImportError('i2ilr_mm cannot start. ' + '. '.join(problems) + '.')
 
 
-def _accepts(accepted: str, found: str) -> bool:
+def _accepts(accepted: str, release: str) -> bool:
     if _installed(('packaging',)) is None:
         return True  # reported as missing by its own row
     from packaging.specifiers import SpecifierSet
 
-    return SpecifierSet(accepted).contains(found, prereleases=True)
+    return SpecifierSet(accepted).contains(release, prereleases=True)
 
 
 def alias_numpy_bool8() -> None:
@@ -207,12 +207,14 @@ def missing_for_other_models() -> dict[str, str]:
     missing = {}
     for module, needed in FOR_OTHER_MODELS.items():
         for name, accepted in needed:
-            found = _installed((name,))
-            if found is None or not _accepts(accepted, found[1]):
-                there = 'it is not installed' if found is None else f'{found[1]} is installed'
+            installed = _installed((name,))
+            if installed is None or not _accepts(accepted, installed[1]):
+                state = (
+                    'it is not installed' if installed is None else f'{installed[1]} is installed'
+                )
                 accepted = fitting_torchvision() if name == 'torchvision' else accepted
                 missing[module] = (
-                    f"needs {name}{accepted}, and {there}: pip install '{name}{accepted}'"
+                    f"needs {name}{accepted}, and {state}: pip install '{name}{accepted}'"
                 )
                 break
     ada = 'mmagic.models.editors.stylegan2.ada'  # not in the copy of the wheel
@@ -224,8 +226,8 @@ def missing_for_other_models() -> dict[str, str]:
 
 def fitting_torchvision() -> str:
     """The releases of torchvision for the installed torch: 0.21 is 2.6's, 0.22 is 2.7's, ..."""
-    found = _installed(('torch',))
-    numbers = found[1].split('.')[:2] if found else []
+    installed = _installed(('torch',))
+    numbers = installed[1].split('.')[:2] if installed else []
     if numbers[:1] != ['2'] or not numbers[1].isdigit():
         return '>=0.21'
     return f'==0.{int(numbers[1]) + 15}.*'

@@ -91,16 +91,16 @@ def find_config(name: str | os.PathLike) -> str:
         return name
     folder = config_folder()
     if not os.path.isabs(name):
-        for found in (folder / name, folder / f'{name}.py'):
-            if found.is_file():
-                return str(found)
+        for candidate in (folder / name, folder / f'{name}.py'):
+            if candidate.is_file():
+                return str(candidate)
     pattern = 'protocols/*.py' if name.startswith('protocols') else '**/i2ilr_*.py'
-    known = sorted(
+    available = sorted(
         path.relative_to(folder).with_suffix('').as_posix() for path in folder.glob(pattern)
     )
     raise FileNotFoundError(
         f"there is no config file '{name}', and none of the project's has that name; they are: "
-        + ', '.join(known)
+        + ', '.join(available)
     )
 
 
@@ -111,14 +111,14 @@ def _read(path: str | os.PathLike) -> Config:
         FileNotFoundError: If there is none of that name, or of a name in its _base_.
         ValueError: If it ends in an error of its own, whichever.
     """
-    found = find_config(path)
+    file = find_config(path)
     try:
-        return Config.fromfile(found)
+        return Config.fromfile(file)
     except (Exception, SystemExit) as error:  # a config is a program
         line = f', line {error.lineno}' if isinstance(error, SyntaxError) else ''
         why = str(error).strip().partition('\n')[0]
         raise ValueError(
-            f"the config '{found}'{line} cannot be read: {type(error).__name__}: {why}"
+            f"the config '{file}'{line} cannot be read: {type(error).__name__}: {why}"
         ) from error
 
 
@@ -183,8 +183,8 @@ def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
 def _check_known(cfg: Config, name: str) -> None:
     parent, last = _parent(cfg, name)
     if parent is cfg._cfg_dict and last not in parent and last not in RUNNER_SETTINGS:
-        known = ', '.join(sorted(k for k in parent if not k.startswith('_')))
-        raise ValueError(f"option '{name}' is not in the config; at the top level are: {known}")
+        names = ', '.join(sorted(k for k in parent if not k.startswith('_')))
+        raise ValueError(f"option '{name}' is not in the config; at the top level are: {names}")
 
 
 def _set(cfg: Config, options: dict[str, Any]) -> None:
@@ -195,16 +195,16 @@ def _set(cfg: Config, options: dict[str, Any]) -> None:
     """
     for name, value in options.items():
         parent, last = _parent(cfg, name)
-        there = parent[last] if isinstance(parent, list) else parent.get(last)
-        if isinstance(there, dict) and isinstance(value, dict):
+        current = parent[last] if isinstance(parent, list) else parent.get(last)
+        if isinstance(current, dict) and isinstance(value, dict):
             cfg.merge_from_dict({name: value})
-        elif not isinstance(there, dict) or value is None or last == 'compile':
+        elif not isinstance(current, dict) or value is None or last == 'compile':
             parent[last] = ConfigDict(value=value)['value']
         else:
             raise ValueError(
                 f"option '{name}' is {value!r}; it has settings of its own, "
-                f'{", ".join(there) or "none yet"}: set one of them, such as {name}.NAME=VALUE, or '
-                f'give a dict; None takes it out'
+                f'{", ".join(current) or "none yet"}: set one of them, such as {name}.NAME=VALUE, '
+                f'or give a dict; None takes it out'
             )
 
 
@@ -220,27 +220,27 @@ def link(cfg: Config) -> None:
     """
     before = dict(cfg.get('linked') or {})
     for name in [name for name in LINKED if name in cfg]:
-        found: list[Any] = []
-        _follow(cfg._cfg_dict, name, cfg[name], (None, before.get(name)), found)
-        if cfg[name] not in found:
+        values: list[Any] = []
+        _follow(cfg._cfg_dict, name, cfg[name], (None, before.get(name)), values)
+        if cfg[name] not in values:
             raise ValueError(
-                f'{name}={cfg[name]!r} changes nothing: the config sets {name} to {found} where it '
-                f'is used; change it there'
+                f'{name}={cfg[name]!r} changes nothing: the config sets {name} to {values} where '
+                f'it is used; change it there'
             )
         before[name] = cfg[name]
     if before:
         cfg.linked = before
 
 
-def _follow(node: Any, name: str, value: Any, followers: tuple, found: list[Any]) -> None:
+def _follow(node: Any, name: str, value: Any, followers: tuple, values: list[Any]) -> None:
     for key, child in node.items() if isinstance(node, dict) else enumerate(node):
         if key == 'linked' or not isinstance(child, (dict, list, tuple)):
             continue
         if isinstance(child, dict) and name in child:
             if child[name] in followers:
                 child[name] = value
-            found.append(child[name])
-        _follow(child, name, value, followers, found)
+            values.append(child[name])
+        _follow(child, name, value, followers, values)
 
 
 def link_configs_of_runners() -> None:

@@ -24,10 +24,10 @@ def usable_device(device: str | torch.device) -> torch.device:
 @contextmanager
 def without_denormals() -> Iterator[None]:
     """Take denormal numbers as 0 in this thread: they slow a CPU down and mean nothing here."""
-    kept = torch.full((1,), 1e-40).mul(1).item() > 0
+    had_denormals = torch.full((1,), 1e-40).mul(1).item() > 0
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        if kept:
+        if had_denormals:
             torch.set_flush_denormal(False)

@@ -157,13 +157,13 @@ def right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tenso
     unit = torch.eye(lr_size, dtype=torch.float64)
     square = unit[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
     upscale = up(square, (size, size), up_method)[:, 0, :, 0].T
-    both = shrinking_matrix(size, lr_size, method) @ upscale
-    if not torch.linalg.cond(both) < WORST_CONDITION:  # nan if all is zero
+    product = shrinking_matrix(size, lr_size, method) @ upscale
+    if not torch.linalg.cond(product) < WORST_CONDITION:  # nan if all is zero
         raise ValueError(
             f"there is no correction of shape '{up_method}' for LR pictures made by '{method}' at "
             f"{size} px and LR {lr_size}; 'bilinear' fits both operators"
         )
-    return upscale @ torch.linalg.inv(both)
+    return upscale @ torch.linalg.inv(product)
 
 
 def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'nearest') -> Tensor:

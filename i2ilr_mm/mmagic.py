@@ -19,11 +19,11 @@ def main(arguments: list[str]) -> None:
     Raises:
         SystemExit: If there is no such tool.
     """
-    known = sorted(path.stem for path in TOOLS.glob('*.py'))
-    if arguments[:1] in ([], ['-h'], ['--help']) or arguments[0] not in known:
+    tools = sorted(path.stem for path in TOOLS.glob('*.py'))
+    if arguments[:1] in ([], ['-h'], ['--help']) or arguments[0] not in tools:
         sys.exit(
-            f'usage: python -m i2ilr_mm.mmagic TOOL [its arguments]; TOOL is one of {known}'
-            if known
+            f'usage: python -m i2ilr_mm.mmagic TOOL [its arguments]; TOOL is one of {tools}'
+            if tools
             else 'error: the tools come with MMagic itself, which is not installed: '
             'pip install --no-deps mmagic==1.2.0'
         )

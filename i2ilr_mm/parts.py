@@ -30,15 +30,15 @@ def check_parts(cfg: Config) -> None:
                 f"set {kind}_cfg=dict(type='Multi{plain}')"
             )
         for metric in _metrics(cfg.get(f'{kind}_evaluator')):
-            found = _class_of(metric, METRICS)
-            if found is not None and found.__module__.startswith('mmagic.'):
+            metric_class = _class_of(metric, METRICS)
+            if metric_class is not None and metric_class.__module__.startswith('mmagic.'):
                 hint = INSTEAD.get(
-                    found.__name__,
+                    metric_class.__name__,
                     'DistributionScores, SourceKept, LRConsistency and LPIPSDiversity do',
                 )
                 raise ValueError(
-                    f'{kind}_evaluator has {found.__name__}, which cannot score translations '
-                    f'towards LR targets: {hint}'
+                    f'{kind}_evaluator has {metric_class.__name__}, which cannot score '
+                    f'translations towards LR targets: {hint}'
                 )
     loop, loader = cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {}
     by_epoch = loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')

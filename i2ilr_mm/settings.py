@@ -74,10 +74,10 @@ def check_settings(cfg: Config) -> None:
 
 def _top_level(cfg: Config) -> Iterator[str]:
     """Names that only look like MMEngine's; others are the config's own variables."""
-    known = set(inspect.signature(Runner.__init__).parameters) - {'self'}
+    parameters = set(inspect.signature(Runner.__init__).parameters) - {'self'}
     for name in cfg:
-        near = difflib.get_close_matches(name, known - set(cfg), 1, cutoff=0.85)
-        if name not in known and near:
+        near = difflib.get_close_matches(name, parameters - set(cfg), 1, cutoff=0.85)
+        if name not in parameters and near:
             yield f"'{name}' is not read by anything; is it '{near[0]}'?"
 
 
@@ -126,20 +126,20 @@ def _check_call(node: dict, path: str, built: Callable, also: Iterable[str]) -> 
         yield from _check_values(node, path, {**parameters, **dict.fromkeys(also)})
 
 
-def _check_values(node: dict, path: str, known: dict[str, Any]) -> Iterator[str]:
+def _check_values(node: dict, path: str, hints: dict[str, Any]) -> Iterator[str]:
     for name, value in node.items():
-        hint = known.get(name)
-        if name not in known:
-            yield f'{path}.{name} is unknown{_nearest(name, known)}'
+        hint = hints.get(name)
+        if name not in hints:
+            yield f'{path}.{name} is unknown{_nearest(name, hints)}'
         elif hint is not None and not fits(value, hint):
             yield f'{path}.{name} is {value!r}; accepted is {_shown(hint)}'
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), 1, cutoff=0.6)
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(names), 1, cutoff=0.6)
     if near:
         return f"; is it '{near[0]}'?"
-    shown = sorted(k for k in known if not k.startswith('_') and k != 'type')
+    shown = sorted(k for k in names if not k.startswith('_') and k != 'type')
     return f'; there are {", ".join(shown)}' if 0 < len(shown) <= 12 else ''
 
 
@@ -159,7 +159,7 @@ def accepted(built: Callable) -> dict[str, Any] | None:
     calls = [built]
     if isinstance(built, type):
         calls = [c.__dict__['__init__'] for c in built.__mro__ if '__init__' in c.__dict__]
-    found: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     for call in calls:
         try:
             signature = inspect.signature(call)
@@ -169,10 +169,10 @@ def accepted(built: Callable) -> dict[str, Any] | None:
         own = list(signature.parameters.items())[isinstance(built, type) :]  # without self
         for name, parameter in own:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(name, hints.get(name))
+                names.setdefault(name, hints.get(name))
         open_ended = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
         if not open_ended or call.__qualname__.partition('.')[0] in CLOSED:
-            return found
+            return names
     return None
 
 
@@ -180,11 +180,11 @@ def _hints(call: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(call)
     except Exception:  # some name exists for type checkers alone; then one by one
-        found = {}
+        hints = {}
         for name, hint in inspect.get_annotations(call).items():
             with suppress(Exception):
-                found[name] = eval(hint, call.__globals__) if isinstance(hint, str) else hint
-        return found
+                hints[name] = eval(hint, call.__globals__) if isinstance(hint, str) else hint
+        return hints
 
 
 # Dicts without a type -> what MMEngine reads of them, with type hints.

@@ -42,21 +42,22 @@ class WeightFile:
         """
         file_name = self.url.rsplit('/', 1)[1]
         usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
-        of_torch = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
+        torch_path = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
         path = os.path.expanduser(given) if given else usual
-        if not given and not os.path.isfile(usual) and os.path.isfile(of_torch):
-            path = of_torch
-        about = f'{self.name}, {self.url}, SHA-256 {self.sha256}'
+        if not given and not os.path.isfile(usual) and os.path.isfile(torch_path):
+            path = torch_path
+        description = f'{self.name}, {self.url}, SHA-256 {self.sha256}'
         if len(self.sha256) < 64:
-            about += '... (its first digits)'
+            description += '... (its first digits)'
         if not os.path.isfile(path):
             raise FileNotFoundError(
-                f"the weight file '{path}' is not there: fetch {about}, and put it at '{usual}', "
-                f'or set the option weights to where it lies'
+                f"the weight file '{path}' is not there: fetch {description}, and put it at "
+                f"'{usual}', or set the option weights to where it lies"
             )
-        found = sha256(path)
-        if not found.startswith(self.sha256):
+        digest = sha256(path)
+        if not digest.startswith(self.sha256):
             raise ValueError(
-                f"'{path}' is another file, or damaged: its SHA-256 is {found}; wanted is {about}"
+                f"'{path}' is another file, or damaged: its SHA-256 is {digest}; wanted is "
+                f'{description}'
             )
         return path

@@ -28,15 +28,15 @@ def main(args: argparse.Namespace) -> None:
 
     model = Translator(args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
     export(model, args.out, args.format, args.project)
-    found = compare(model, args.out, args.project)
+    comparison = compare(model, args.out, args.project)
     print(
         f'wrote {args.out}\n'
-        f'largest difference from PyTorch: {found["largest difference"]:.1e}, '
-        f'{found["grey levels"]:.4f} grey levels\n'
-        f'one picture: {found["exported"] * 1000:.1f} ms exported, '
-        f'{found["pytorch"] * 1000:.1f} ms in PyTorch'
+        f'largest difference from PyTorch: {comparison["largest difference"]:.1e}, '
+        f'{comparison["grey levels"]:.4f} grey levels\n'
+        f'one picture: {comparison["exported"] * 1000:.1f} ms exported, '
+        f'{comparison["pytorch"] * 1000:.1f} ms in PyTorch'
     )
-    if not found['largest difference'] <= 1e-4:
+    if not comparison['largest difference'] <= 1e-4:
         os.rename(args.out, f'{args.out}.wrong')
         raise ValueError(
             f"'{args.out}' differs from PyTorch by more than 1e-4; it is now '{args.out}.wrong'"

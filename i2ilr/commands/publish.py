@@ -49,8 +49,8 @@ def main(args: argparse.Namespace) -> None:
     if args.push_to_hub:
         check_hub_id(args.push_to_hub)
     model = init_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
-    about = dict(data=args.data, licence=args.licence, scores=scores)
-    facts = {**describe(model), **{k: v for k, v in about.items() if v is not None}}
+    stated = dict(data=args.data, licence=args.licence, scores=scores)
+    facts = {**describe(model), **{k: v for k, v in stated.items() if v is not None}}
     network = model.generator_ema.deploy()
     if args.out.endswith(SUFFIX):
         write_release(network, facts, args.out)

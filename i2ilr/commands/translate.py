@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     translator = Translator(
         args.model, args.checkpoint, args.device, args.batch_size, args.cfg_options, args.amp
     )
-    there, failed = translate_files(
+    done, failed = translate_files(
         translator,
         args.source,
         args.target,
@@ -85,4 +85,4 @@ def main(args: argparse.Namespace) -> None:
         grid=args.grid,
         overwrite=args.overwrite,
     )
-    sys.exit(0 if not failed else 3 if there else 1)
+    sys.exit(0 if not failed else 3 if done else 1)

@@ -30,7 +30,7 @@ def score(
     out: str | None,
     samples: str | None,
     plots: str | None = None,
-    beside: Mapping[str, str] = MappingProxyType({}),
+    compared: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Score a checkpoint on the config's test pairs; print a table and write it as JSON.
 
@@ -40,7 +40,7 @@ def score(
             initialised, or one of :data:`i2ilr_mm.evaluation.baselines.BASELINES`.
         out: File for the scores; None takes metrics.json in the work dir. The pairs go beside it.
         samples: PNG for a grid of pairs, or None.
-        beside: Name -> checkpoint of further models; each has a column in the grids, under the
+        compared: Name -> checkpoint of further models; each has a column in the grids, under the
             last part of its name.
         plots: Folder for a grid sorted by LR error and for the Frechet distance against the number
             of results, or None.
@@ -49,7 +49,7 @@ def score(
         FileNotFoundError: If data, checkpoint or a weight file is missing.
         ValueError: If a checkpoint does not fit the config, or two columns would have one title.
     """
-    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in beside]
+    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in compared]
     if twice := {title for title in titles if [*COLUMNS, *titles].count(title) > 1}:
         raise ValueError(
             f'several columns would be called {sorted(twice)}; give each of them a name of its own '
@@ -58,7 +58,9 @@ def score(
     cfg.load_from, cfg.resume = None, False  # of a training's own copy of its config
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)
-    others = {t: init_model(cfg, path) for t, path in zip(titles, beside.values(), strict=True)}
+    compared_models = {
+        t: init_model(cfg, path) for t, path in zip(titles, compared.values(), strict=True)
+    }
     runner = build_runner(cfg)
     model = unwrap(runner.model)
     if weights is not None:
@@ -75,10 +77,10 @@ def score(
         if samples:
             count = min(8, len(dataset))
             indices = [i * len(dataset) // count for i in range(count)]
-            draw_samples(model, dataset, indices, samples, others)
+            draw_samples(model, dataset, indices, samples, compared_models)
             print(f'samples: {samples}')
         if plots:
-            draw_plots(model, metrics, dataset, plots, others)
+            draw_plots(model, metrics, dataset, plots, compared_models)
     del runner, model
     leave_group()
 
@@ -88,8 +90,8 @@ def _report(
 ) -> None:
     scores = collect_reports(metrics)
     protocol = _protocol(cfg, dataset)
-    for one in scores:
-        one.protocol = protocol['name']
+    for entry in scores:
+        entry.protocol = protocol['name']
     out = out or os.path.join(cfg.work_dir, 'metrics.json')
     write_json(
         out,
@@ -104,8 +106,9 @@ def _report(
     )
     pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
     write_json(pairs_file, dict(**dataset.choice(), pairs=dataset.pairs()))
-    of = checkpoint if checkpoint in BASELINES else f'{checkpoint} (EMA weights)'
-    print(f'\n{of} on {dataset.data_root}, protocol {protocol["name"]}\n\n{report_table(scores)}\n')
+    subject = checkpoint if checkpoint in BASELINES else f'{checkpoint} (EMA weights)'
+    print(f'\n{subject} on {dataset.data_root}, protocol {protocol["name"]}\n')
+    print(f'{report_table(scores)}\n')
     print(f'scores: {out}\npairs:  {pairs_file}')
 
 

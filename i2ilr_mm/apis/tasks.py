@@ -23,8 +23,8 @@ class Task:
     """One pair and the file that its result goes to."""
 
     def __init__(self, source: tuple[str, str], target: tuple[str, str], folder: str) -> None:
-        (self.source, name), (self.target, other) = source, target
-        self.folder, self.name = folder, f'{name}__{other.replace("/", "_")}'
+        (self.source, source_name), (self.target, target_name) = source, target
+        self.folder, self.name = folder, f'{source_name}__{target_name.replace("/", "_")}'
         inner, base = os.path.split(self.name)
         if len(os.fsencode(base)) > MOST_NAME:
             short = os.fsencode(base)[: MOST_NAME - 9].decode('utf-8', 'ignore')
@@ -34,7 +34,7 @@ class Task:
     def file(self) -> str:
         return os.path.join(self.folder, f'{self.name}.png')
 
-    def tell_apart(self) -> None:
+    def make_unique(self) -> None:
         """Take a name that no other pair has; the same one in every call."""
         self.name += f'~{_digest(f"{self.source}::{self.target}")}'
 
@@ -52,7 +52,7 @@ class Reader:
         self.source = lru_cache(translator.batch_size)(_remembering(translator.source))
         self._target = lru_cache(4096)(_remembering(translator.target))
         self._hash = lru_cache(4096)(lambda path: hashlib.sha256(read_bytes(path)).hexdigest())
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def target(self, path: str) -> Tensor:
         return self._target(path) if self.blended is None else self.blended
@@ -60,24 +60,24 @@ class Reader:
     def inputs(self, task: Task) -> str:
         """A hash of both pictures."""
         if self.blended is None:
-            other = self._hash(task.target)
+            target_hash = self._hash(task.target)
         else:
-            other = hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
-        return hashlib.sha256((self._hash(task.source) + other).encode()).hexdigest()[:16]
+            target_hash = hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
+        return hashlib.sha256((self._hash(task.source) + target_hash).encode()).hexdigest()[:16]
 
-    def tell(self, bar: tqdm, problem: str) -> None:
-        if problem not in self.told:
-            self.told.add(problem)
+    def report(self, bar: tqdm, problem: str) -> None:
+        if problem not in self.reported:
+            self.reported.add(problem)
             bar.write(f'passed over: {shown(problem)}')
 
 
 def tasks_of(pairs: list[tuple], out: str) -> list[Task]:
     """The tasks of all pairs, each pair once, and no two results of one name in any case."""
     tasks = [Task(source, target, out) for source, target in dict.fromkeys(pairs)]
-    taken = Counter(task.name.casefold() for task in tasks)
+    name_counts = Counter(task.name.casefold() for task in tasks)
     for task in tasks:
-        if taken[task.name.casefold()] > 1:
-            task.tell_apart()
+        if name_counts[task.name.casefold()] > 1:
+            task.make_unique()
     return tasks
 
 
@@ -102,7 +102,7 @@ def settings_of(
 ) -> dict[str, str]:
     """What a result depends on besides its two pictures; kept in its PNG."""
     mask = '' if cells is None else json.dumps(np.round(cells, 3).tolist())
-    return dict(translator.about, strength=f'{strength:g}', mask=mask, project=str(project))
+    return dict(translator.metadata, strength=f'{strength:g}', mask=mask, project=str(project))
 
 
 def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
@@ -128,10 +128,10 @@ def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
             f'--overwrite it'
         )
     del expected['checkpoint']  # a name; the weights tell
-    other = [name for name, value in expected.items() if text.get(name) != value]
-    if other:
+    differing = [name for name, value in expected.items() if text.get(name) != value]
+    if differing:
         raise FileExistsError(
-            f"'{task.file}' exists, and was made with another {' and '.join(other)}: choose "
+            f"'{task.file}' exists, and was made with another {' and '.join(differing)}: choose "
             f'another --out, or --overwrite it'
         )
     return True

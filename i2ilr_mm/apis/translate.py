@@ -122,12 +122,12 @@ def _pairs(
     blend: bool | Sequence[float],
 ) -> list[tuple]:
     """Pairs of (path, name for the result); with ``blend`` of every source with the blend."""
-    found = find_pictures(targets, out)
+    named_targets = find_pictures(targets, out)
     if blend is not False:
         weights = None if blend is True else blend
-        read.blended = read.translator.blend([path for path, _ in found], weights)
-        found = [('+'.join(os.path.basename(path) for path, _ in found), 'blend')]
-    return pair_up(find_pictures(sources, out), found, 'all' if all_pairs else 'zip')
+        read.blended = read.translator.blend([path for path, _ in named_targets], weights)
+        named_targets = [('+'.join(os.path.basename(path) for path, _ in named_targets), 'blend')]
+    return pair_up(find_pictures(sources, out), named_targets, 'all' if all_pairs else 'zip')
 
 
 def _write(
@@ -151,7 +151,7 @@ def _write(
             if isinstance(saved, Failure):
                 failed += 1
                 problem = str(saved.error) or f"{type(saved.error).__name__} at '{task.source}'"
-                read.tell(bar, problem)
+                read.report(bar, problem)
                 _add(report, dict(source=task.source, target=task.target, error=problem))
             else:
                 figures = dict(saved.report(), source=task.source, target=task.target)
@@ -169,7 +169,7 @@ def _save(
         # Full paths go into the report alone: pictures are passed on to others.
         result.source_name = shown(os.path.basename(task.source))
         result.target_name = shown(os.path.basename(task.target))
-        result.about = dict(settings, inputs=read.inputs(task))
+        result.metadata = dict(settings, inputs=read.inputs(task))
         result.save(task.file)
     except (OSError, ValueError) as error:
         return Failure(error)

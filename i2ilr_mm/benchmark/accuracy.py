@@ -38,14 +38,14 @@ def differences(cfg: Config, variants: dict[str, dict], image: Tensor) -> dict[s
     """
     image = image[:4]
     truth = gradients(cfg, variants[REFERENCE], image, torch.float64)
-    found = {}
+    results = {}
     for name, options in variants.items():
         fits = len(image) % (2 * options.get('accumulation', 1)) == 0
         if not {'interval', 'published'} & options.keys() and fits:
-            found[name] = gradients(cfg, options, image, torch.float32)
+            results[name] = gradients(cfg, options, image, torch.float32)
     if 'default' in variants:
-        found['default, in float64'] = gradients(cfg, {}, image, torch.float64)
+        results['default, in float64'] = gradients(cfg, {}, image, torch.float64)
     return {
         name: {k: ((v - truth[k]).norm() / truth[k].norm()).item() for k, v in vectors.items()}
-        for name, vectors in found.items()
+        for name, vectors in results.items()
     }

@@ -39,8 +39,8 @@ def published_model(cfg: Config) -> ConfigDict:
     model.lr_method = cfg.model.lr_method
     for name in ('generator', 'discriminator'):
         own = cfg.model[name]
-        kept = ('img_size', 'lr_size', 'base_channels', 'max_channels')
-        model[name].update({key: own[key] for key in kept if key in own})
+        sizes = ('img_size', 'lr_size', 'base_channels', 'max_channels')
+        model[name].update({key: own[key] for key in sizes if key in own})
     return model
 
 

@@ -76,7 +76,7 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     return _read(data, name, lambda image: image.size)
 
 
-def _read(data: bytes, name: str, what: Callable[[Image.Image], T]) -> T:
+def _read(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> T:
     """Open a picture and read something of it; once more without its metadata if that fails.
 
     Raises:
@@ -85,11 +85,11 @@ def _read(data: bytes, name: str, what: Callable[[Image.Image], T]) -> T:
     problem: BaseException | None = None
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        for kept in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
-            bare = data if kept is None else without_metadata(data, kept)
+        for chunks in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
+            bare = data if chunks is None else without_metadata(data, chunks)
             try:
                 with _open(io.BytesIO(bare)) as image:
-                    return what(image)
+                    return operation(image)
             except UNDECODABLE as error:
                 problem = problem or error
     if isinstance(problem, UnidentifiedImageError):
@@ -139,9 +139,9 @@ def _deep_grey(file: Any) -> Image.Image | None:
         return None
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
-        whole = io.BytesIO(data)
-        whole.seek(tags.next)
-        tags.load(whole)
+        stream = io.BytesIO(data)
+        stream.seek(tags.next)
+        tags.load(stream)
         bits = tags.get(258, (1,))
     except UNDECODABLE:
         return None
@@ -187,7 +187,7 @@ PIXELS = (b'IHDR', b'PLTE', b'IDAT', b'IEND', b'tRNS')
 """The chunks that the pixels of a PNG are made of."""
 
 
-def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
+def without_metadata(data: bytes, keep: tuple[bytes, ...] = ()) -> bytes:
     """The same PNG or JPEG with nothing but what its pixels are made of; others as they are.
 
     Pillow refuses a picture for a long text, a large profile, or a damaged chunk that it could pass
@@ -195,11 +195,11 @@ def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
 
     Args:
         data: The file.
-        kept: Chunks of a PNG to keep, besides :data:`PIXELS`.
+        keep: Chunks of a PNG to keep, besides :data:`PIXELS`.
     """
     if data.startswith(b'\x89PNG\r\n\x1a\n'):
-        wanted = (*PIXELS, *kept)
-        return data[:8] + b''.join(chunk for kind, chunk in _png_chunks(data) if kind in wanted)
+        chunks = (*PIXELS, *keep)
+        return data[:8] + b''.join(chunk for kind, chunk in _png_chunks(data) if kind in chunks)
     if data.startswith(b'\xff\xd8\xff'):
         return _bare_jpeg(data)
     return data
@@ -215,15 +215,15 @@ def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _bare_jpeg(data: bytes) -> bytes:
-    kept, at = [data[:2]], 2
+    segments, at = [data[:2]], 2
     while data[at : at + 1] == b'\xff' and data[at + 1 : at + 2] not in (b'\xda', b''):
         marker = data[at + 1]
         size = int.from_bytes(data[at + 2 : at + 4], 'big')
         # APP14 says how the colours are stored; the other APPs and comments are metadata.
         if not (0xE1 <= marker <= 0xEF and marker != 0xEE) and marker != 0xFE:
-            kept.append(data[at : at + 2 + size])
+            segments.append(data[at : at + 2 + size])
         at += 2 + size
-    return b''.join([*kept, data[at:]])
+    return b''.join([*segments, data[at:]])
 
 
 # What a file is, if it is no picture that is read

@@ -56,8 +56,8 @@ def resolve_root(root: str, what: str = '') -> str:
     if os.path.isfile(path):
         with open(path, 'rb') as file:
             kind = what_it_is(file.read(1024), 'is no zip file')
-    about = f"{what} '{root}'".lstrip()
-    raise FileNotFoundError(f'{about} {kind}; give a folder of pictures, or a zip of one')
+    subject = f"{what} '{root}'".lstrip()
+    raise FileNotFoundError(f'{subject} {kind}; give a folder of pictures, or a zip of one')
 
 
 def list_pictures(root: str) -> list[str]:
@@ -79,29 +79,29 @@ def left_out(root: str) -> Counter[str]:
 
 def _names(root: str) -> list[str]:
     """Files below a folder or in a zip, without hidden ones."""
-    found = _files_below(root) if os.path.isdir(root) else list(_members(root, os.getpid()))
+    names = _files_below(root) if os.path.isdir(root) else list(_members(root, os.getpid()))
     return [
         name
-        for name in found
+        for name in names
         # '' is what an absolute name begins with; in a zip that would lead out of any folder.
         if not any(part.startswith(('.', '__MACOSX')) or not part for part in name.split('/'))
     ]
 
 
 def _files_below(root: str) -> list[str]:
-    found, seen = [], set()
+    paths, visited = [], set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder that was there already, or to one around it
+        if real in visited:  # a link to a folder that was there already, or to one around it
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         for name in names:
             path = os.path.join(folder, name)
             # What is missing behind a link is listed, and named when it is read.
             if os.path.isfile(path) or not os.path.exists(path):
-                found.append(os.path.relpath(path, root).replace(os.sep, '/'))
-    return found
+                paths.append(os.path.relpath(path, root).replace(os.sep, '/'))
+    return paths
 
 
 def natural(name: str) -> tuple:

@@ -96,7 +96,7 @@ class ImagePool(BaseDataset):
             for name, inner in chosen.items()
         ]
         if is_main_process():
-            self._tell_of_others()
+            self._report_skipped()
             self._check_pictures(self.real_pictures())
         return list(self.pictures)  # the dataset empties the list it is given
 
@@ -104,21 +104,23 @@ class ImagePool(BaseDataset):
         """The entry of one item, with the sizes that the transforms work to."""
         return dict(super().get_data_info(idx), img_size=self.img_size, lr_size=self.lr_size)
 
-    def _tell_of_others(self) -> None:
+    def _report_skipped(self) -> None:
         """Say what the root holds that is in no split: other files, pictures beside the folders."""
         if self.split != 'train' or self.data_root.startswith(EMBEDDED):
             return
         names = list_pictures(self.resolved_root)
         used = {name for split in SPLITS for name in split_names(names, split)}
         others = left_out(self.resolved_root)
-        about = [f'{n} {suffix}' for suffix, n in sorted(others.items())]
-        if beside := [name for name in names if name not in used]:
-            about.append(f"{len(beside)} pictures outside the split folders, first '{beside[0]}'")
-        if about:
-            is_picture = beside or any(suffix in OTHER_PICTURES for suffix in others)
+        remarks = [f'{n} {suffix}' for suffix, n in sorted(others.items())]
+        if outside := [name for name in names if name not in used]:
+            remarks.append(
+                f"{len(outside)} pictures outside the split folders, first '{outside[0]}'"
+            )
+        if remarks:
+            is_picture = outside or any(suffix in OTHER_PICTURES for suffix in others)
             print_log(
-                f"'{self.data_root}' has files that are left out: {', '.join(about)}; pictures are "
-                f'{", ".join(EXTENSIONS)}',
+                f"'{self.data_root}' has files that are left out: {', '.join(remarks)}; pictures "
+                f'are {", ".join(EXTENSIONS)}',
                 'current',
                 WARNING if is_picture else INFO,
             )

@@ -88,8 +88,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     bits = max(tags.get(258, (16,)))
     values = np.asarray(image, dtype=np.float64)
     full = 2.0**bits - 1
-    known = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
-    if not known or bits > 16 or values.min() < 0 or values.max() > full:
+    is_integer = image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG')
+    if not is_integer or bits > 16 or values.min() < 0 or values.max() > full:
         raise ValueError(
             f"its pixels ('{image.mode}') are no unsigned integers of 8 to 16 bits, so that "
             f'nothing says which values are black and white: save it with 8 or 16 bits'
@@ -97,8 +97,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     shown = values if tags.get(262) != 0 else full - values  # 0: white is zero
     grey = Image.fromarray((shown * (255 / full)).round().astype(np.uint8))
     if 'transparency' in image.info:  # one 16-bit value
-        seen = (values != image.info['transparency']) * np.uint8(255)
-        grey.putalpha(Image.fromarray(seen))
+        opaque = (values != image.info['transparency']) * np.uint8(255)
+        grey.putalpha(Image.fromarray(opaque))
     grey.format = image.format
     return grey
 

@@ -55,8 +55,8 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
     around = f'{tops.pop()}/' if len(tops) == 1 and not loose and not split_of(*tops) else ''
     inner = {name: name.removeprefix(around) for name in names}
     tops = {within.split('/')[0] for within in inner.values() if '/' in within}
-    found = {top: split_of(top) for top in sorted(tops)}
-    folders = {top: place for top, place in found.items() if place}
+    splits = {top: split_of(top) for top in sorted(tops)}
+    folders = {top: place for top, place in splits.items() if place}
     if not folders:
         deep = [n for n in names if set(n.split('/')[:-1]) & set(SPLITS)]
         if deep:
@@ -66,11 +66,11 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
             )
         held_out = _held_out(names)
         return {n: n for n in names if (n in held_out) == (split != 'train')}
-    for wanted in (split, *(('val', 'test') if split != 'train' else ())):
+    for candidate in (split, *(('val', 'test') if split != 'train' else ())):
         chosen = {}
         for name, within in inner.items():
             top, _, rest = within.partition('/')
-            if rest and top in folders and folders[top][0] == wanted:
+            if rest and top in folders and folders[top][0] == candidate:
                 own_class = folders[top][1]
                 chosen[name] = f'{own_class}/{rest}' if own_class else rest
         if chosen:

@@ -82,8 +82,8 @@ class PlainCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best:
             return
-        wanted = set(self.key_indicators or []) - {'auto'}
-        if missing := wanted - metrics.keys():
+        indicators = set(self.key_indicators or []) - {'auto'}
+        if missing := indicators - metrics.keys():
             runner.logger.warning(
                 f'no best checkpoint is kept: the validation has no {min(missing)!r}, it has '
                 f'{sorted(metrics)}; set default_hooks.checkpoint.save_best to one of these'
@@ -131,9 +131,9 @@ class PlainCheckpointHook(CheckpointHook):
                 scalars[name] = HistoryBuffer(*log.cpu().numpy())
 
     def before_train(self, runner: Runner) -> None:
-        kept = list(runner.message_hub.get_info('keep_ckpt_ids', []))
+        kept_ids = list(runner.message_hub.get_info('keep_ckpt_ids', []))
         super().before_train(runner)
-        self.keep_ckpt_ids = kept  # MMEngine drops those that are one too many
+        self.keep_ckpt_ids = kept_ids  # MMEngine drops those that are one too many
         if is_main_process():
             for folder in {self.out_dir, runner.work_dir}:
                 remove_partials(folder)

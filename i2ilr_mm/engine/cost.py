@@ -51,19 +51,19 @@ class Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.macs = self.live = self.peak = 0
-        self.known: set[int] = set()
+        self.tracked: set[int] = set()
 
     def follow(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage._cdata in self.known:
+        if storage._cdata in self.tracked:
             return
-        self.known.add(storage._cdata)
+        self.tracked.add(storage._cdata)
         self.live += storage.nbytes()
         self.peak = max(self.peak, self.live)
         weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
 
     def _forget(self, key: int, size: int) -> None:
-        self.known.discard(key)
+        self.tracked.discard(key)
         self.live -= size
 
     def __torch_dispatch__(

@@ -15,13 +15,13 @@ class Part:
     Attributes:
         influence: (n,) float64; to first order, weighting sample i by w_i (mean 1) changes the
             score by mean(w * influence). Sums to zero.
-        of: 'fake' or 'real', the set they belong to.
+        side: 'fake' or 'real', the set that the samples belong to.
         groups: One label per sample; samples with equal labels are drawn together, as the results
             of one source must be. None: every sample on its own.
     """
 
     influence: Tensor
-    of: str = 'fake'
+    side: str = 'fake'
     groups: Sequence[Hashable] | None = None
 
 
@@ -44,17 +44,17 @@ class Estimate:
 
         The results of one source have one label, as has a real picture in several tasks.
         """
-        parts = [replace(p, groups=labels.get(p.of, p.groups)) for p in self.parts]
+        parts = [replace(p, groups=labels.get(p.side, p.groups)) for p in self.parts]
         return replace(self, parts=parts)
 
 
-def mean(values: Tensor, of: str = 'fake') -> Estimate:
+def sample_mean(values: Tensor, side: str = 'fake') -> Estimate:
     """The mean of (n,) values, one per sample of that set, as an estimate; float64."""
     values = torch.as_tensor(values).double().cpu()
-    return Estimate(float(values.mean()), [Part(values - values.mean(), of)])
+    return Estimate(float(values.mean()), [Part(values - values.mean(), side)])
 
 
-def average(estimates: Sequence[Estimate]) -> Estimate:
+def mean_over_tasks(estimates: Sequence[Estimate]) -> Estimate:
     """The plain mean of several scores, as of a protocol's tasks.
 
     Samples with equal labels are drawn together, also those of different tasks.
@@ -64,12 +64,12 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     # which is the influence in the joined set of N samples.
     n = len(estimates)
     parts = []
-    for of in dict.fromkeys(p.of for e in estimates for p in e.parts):
-        mine = [(task, p) for task, e in enumerate(estimates) for p in e.parts if p.of == of]
+    for side in dict.fromkeys(p.side for e in estimates for p in e.parts):
+        mine = [(task, p) for task, e in enumerate(estimates) for p in e.parts if p.side == side]
         count = sum(len(p.influence) for _, p in mine)
         influence = [p.influence * (count / len(p.influence) / n) for _, p in mine]
         groups = [label for task, p in mine for label in _labels(p, task)]
-        parts.append(Part(torch.cat(influence), of, groups))
+        parts.append(Part(torch.cat(influence), side, groups))
     spreads = [e.spread for e in estimates if e.spread is not None]
     spread = sum(spreads) / len(spreads) if spreads else None
     return Estimate(sum(e.value for e in estimates) / n, parts, spread)

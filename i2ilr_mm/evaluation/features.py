@@ -18,7 +18,7 @@ class LastBatch:
 
     def __init__(self) -> None:
         self.samples: list[dict] = []
-        self.known: dict[str, dict[int, Tensor]] = {}
+        self.by_picture: dict[str, dict[int, Tensor]] = {}
 
     def features(self, samples: list[dict], pictures: str) -> dict[int, Tensor]:
         """Features by the ``id`` of each sample, as far as they are known; to be added to.
@@ -27,12 +27,12 @@ class LastBatch:
             samples: Outputs of a model. If none of them is of the last batch, a new one begins.
             pictures: Which of a sample's pictures is looked at, and how.
         """
-        kept = {id(sample) for sample in self.samples}
-        new = [sample for sample in samples if id(sample) not in kept]
+        ids = {id(sample) for sample in self.samples}
+        new = [sample for sample in samples if id(sample) not in ids]
         if new and len(new) == len(samples):
-            self.samples, self.known = [], {}
+            self.samples, self.by_picture = [], {}
         self.samples += new  # which keeps each id from being given to another
-        return self.known.setdefault(pictures, {})
+        return self.by_picture.setdefault(pictures, {})
 
 
 class FeatureNetwork(nn.Module):

@@ -70,7 +70,7 @@ def frechet(fake: Tensor, real: Tensor) -> Estimate:
     square1, square2 = x1.square().sum(1), x2.square().sum(1)
     value = shift.square().sum() + square1.sum() + square2.sum() - 2 * root_trace
     parts = []
-    for of, toward, x, square, transport in (
+    for side, toward, x, square, transport in (
         ('fake', shift, x1, square1, t1),
         ('real', -shift, x2, square2, t2),
     ):
@@ -82,7 +82,7 @@ def frechet(fake: Tensor, real: Tensor) -> Estimate:
         # Less its mean, as the weights have mean 1.
         n = len(x)
         influence = 2 * math.sqrt(n - 1) * (x @ toward) + n * (square - transport)
-        parts.append(Part((influence - influence.mean()).cpu(), of))
+        parts.append(Part((influence - influence.mean()).cpu(), side))
     return Estimate(max(0.0, float(value)), parts)
 
 
@@ -97,8 +97,8 @@ def _transport_of_few(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # From T C1 T = C2:  (X1 T X1^T)^2 = X1 C2 X1^T = A A^T = U S^2 U^T,  and so
     #   x_i T x_i^T = (U S U^T)_ii          and on the other side (V S V^T)_ii
     if len(x1) > len(x2):
-        root_trace, of_second, of_first = _transport_of_few(x2, x1)
-        return root_trace, of_first, of_second
+        root_trace, transport2, transport1 = _transport_of_few(x2, x1)
+        return root_trace, transport1, transport2
     # Where n2 > d, a d x d root R of C2 = R^T R takes the place of X2: (X1 R^T)(X1 R^T)^T = A A^T.
     # X2 = Q R with orthonormal columns Q = X2 R^+, so that X1 R^T = U S V'^T gives V = Q V'.
     many = len(x2) > x2.shape[1]
@@ -119,8 +119,8 @@ def _solve(root: Tensor, x: Tensor) -> Tensor:
     """X A^+ for a root A made by :func:`_root`, whose rows are orthogonal."""
     # R^+ = R^T (R R^T)^-1 = R^T L^-1, without the directions in which C is zero but for rounding.
     squares = root.square().sum(1)
-    kept = squares > squares.max() * 1e-12
-    inverse = torch.where(kept, 1 / squares.clamp(min=1e-300), 0)
+    positive = squares > squares.max() * 1e-12
+    inverse = torch.where(positive, 1 / squares.clamp(min=1e-300), 0)
     return (x @ root.T) * inverse
 
 
@@ -134,7 +134,7 @@ def _transport_of_many(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     across = x2 @ root.T
     values, u = torch.linalg.eigh(across.T @ across)
     s = values.clamp(min=0).sqrt()
-    kept = s > s.max() * 1e-6
-    of_first = ((_solve(root, x1) @ u).square() * s).sum(1)
-    of_second = ((across @ u).square() * torch.where(kept, 1 / s.clamp(min=1e-300), 0)).sum(1)
-    return s.sum(), of_first, of_second
+    positive = s > s.max() * 1e-6
+    transport1 = ((_solve(root, x1) @ u).square() * s).sum(1)
+    transport2 = ((across @ u).square() * torch.where(positive, 1 / s.clamp(min=1e-300), 0)).sum(1)
+    return s.sum(), transport1, transport2

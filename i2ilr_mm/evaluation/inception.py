@@ -11,12 +11,12 @@ from ..weights import WeightFile
 from .features import FeatureNetwork
 
 
-def _load(network: nn.Module, path: str, about: WeightFile) -> None:
+def _load(network: nn.Module, path: str, file: WeightFile) -> None:
     try:
         network.load_state_dict(load_weights_only(path, map_location='cpu'))
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"'{path}' does not hold {about.name}: {reason}") from error
+        raise ValueError(f"'{path}' does not hold {file.name}: {reason}") from error
 
 
 def resize_like_tensorflow1(images: Tensor, size: int) -> Tensor:

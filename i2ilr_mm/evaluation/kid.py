@@ -55,13 +55,13 @@ def kid(fake: Tensor, real: Tensor, subsets: int = 100, subset_size: int = 1000)
     pairs = subset_size * (subset_size - 1)
     values = (within_fake + within_real) / pairs - 2 * across / subset_size**2
     parts = []
-    for of, own, other in (('fake', fake_fake, fake_real), ('real', real_real, real_fake)):
+    for side, within, between in (('fake', fake_fake, fake_real), ('real', real_real, real_fake)):
         # d/de of MMD_u^2 with weight 1 + e on x_i, times n (the first term of Hoeffding's
         # decomposition):
         #   2 (E_{j != i} k(x_i, x_j) - E_j k(x_i, y_j)),  less its mean
         # over all samples: the mean over random subsets estimates the value of the whole sets.
-        influence = 2 * (own - other)
-        parts.append(Part(influence - influence.mean(), of))
+        influence = 2 * (within - between)
+        parts.append(Part(influence - influence.mean(), side))
     all_used = subset_size == len(fake) == len(real)
     spread = None if all_used else float(values.std(correction=0))
     return Estimate(float(values.mean()), parts, spread)
@@ -93,12 +93,12 @@ def _sums(
     # With membership z_is of sample i in subset s, 0 or 1:
     #   sum_{i, j in s} k_ij = sum_i z_is (K z)_is
     # one product for all subsets, where sums of each would take its entries of K apart.
-    of_subsets = torch.zeros(in_x.shape[1], dtype=torch.float64)
+    subset_sums = torch.zeros(in_x.shape[1], dtype=torch.float64)
     means = torch.empty(len(x), dtype=torch.float64)
     for rows, kernel in _kernel(x, y):
         if not diagonal:
             kernel.diagonal(rows.start).zero_()
         means[rows] = (kernel.sum(1) / (len(y) - (not diagonal))).cpu()
         inner = kernel @ in_y.to(kernel.device)
-        of_subsets += (inner * in_x[rows].to(kernel.device)).sum(0).cpu()
-    return of_subsets, means
+        subset_sums += (inner * in_x[rows].to(kernel.device)).sum(0).cpu()
+    return subset_sums, means

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .estimate import Estimate, Part, mean
+from .estimate import Estimate, Part, sample_mean
 
 WITHIN = 2
 """Grey levels within which a cell counts as met: what the discriminator's residual cannot see."""
@@ -39,9 +39,9 @@ def lr_match(shrunk: Tensor, target: Tensor) -> dict[str, Estimate]:
     slope = -10 / (math.log(10) * mse) if psnr < 100 else 0.0
     within = (difference <= WITHIN + 1e-4).all(dim=1).double().mean(dim=(1, 2))
     return dict(
-        mae=mean(difference.mean(dim=(1, 2, 3))),
+        mae=sample_mean(difference.mean(dim=(1, 2, 3))),
         psnr=Estimate(psnr, [Part(slope * (squares - mse).cpu())]),
-        within2=mean(within),
+        within2=sample_mean(within),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .estimate import Estimate, Part, mean
+from .estimate import Estimate, Part, sample_mean
 from .frechet import check_features
 
 CHUNK = 1024
@@ -56,22 +56,22 @@ def precision_recall(fake: Tensor, real: Tensor, k: int = 5) -> dict[str, Estima
     for rows, squares in _distances(fake, real):
         in_real.add(rows, squares < real_radius * (1 - TIE))
         in_fake.add(rows, squares < fake_radius[rows, None] * (1 - TIE))
-    precision, of_reals = in_real.share_of_rows()
+    precision, deciding = in_real.share_of_rows()
     coverage, covering = in_real.share_of_columns()
     recall, recalling = in_fake.share_of_columns()
-    density = mean(in_real.of_rows / k)
-    per_ball = in_real.of_columns * len(real) / len(fake) / k
+    density = sample_mean(in_real.row_counts / k)
+    per_ball = in_real.column_counts * len(real) / len(fake) / k
     return dict(
-        precision=with_part(precision, 'real', of_reals),
+        precision=with_part(precision, 'real', deciding),
         recall=with_part(recall, 'fake', recalling),
         density=with_part(density, 'real', per_ball),
         coverage=with_part(coverage, 'fake', covering),
     )
 
 
-def with_part(estimate: Estimate, of: str, influence: Tensor) -> Estimate:
+def with_part(estimate: Estimate, side: str, influence: Tensor) -> Estimate:
     """An estimate that depends on another set, too."""
-    estimate.parts.append(Part(influence - influence.mean(), of))
+    estimate.parts.append(Part(influence - influence.mean(), side))
     return estimate
 
 
@@ -79,20 +79,20 @@ class _Membership:
     """Counts over a (fakes, reals) table of which is inside which, seen in chunks of rows.
 
     Attributes:
-        of_rows: Trues of each fake.
-        of_columns: Trues of each real.
+        row_counts: Trues of each fake.
+        column_counts: Trues of each real.
     """
 
     def __init__(self, n_rows: int, n_columns: int) -> None:
-        self.of_rows, self.row_partner = torch.zeros(2, n_rows, dtype=torch.float64)
-        self.of_columns, self.column_partner = torch.zeros(2, n_columns, dtype=torch.float64)
+        self.row_counts, self.row_partner = torch.zeros(2, n_rows, dtype=torch.float64)
+        self.column_counts, self.column_partner = torch.zeros(2, n_columns, dtype=torch.float64)
 
     def add(self, rows: slice, inside: Tensor) -> None:
         values = inside.double()
-        self.of_rows[rows] = values.sum(1).cpu()
-        self.of_columns += values.sum(0).cpu()
+        self.row_counts[rows] = values.sum(1).cpu()
+        self.column_counts += values.sum(0).cpu()
         # The sum of the partners' numbers; where there is one, it is that one's number.
-        first, last, _ = rows.indices(len(self.of_rows))
+        first, last, _ = rows.indices(len(self.row_counts))
         numbers = torch.arange(first, last, dtype=torch.float64, device=inside.device)
         columns = torch.arange(values.shape[1], dtype=torch.float64, device=inside.device)
         self.row_partner[rows] = (values @ columns).cpu()
@@ -100,13 +100,17 @@ class _Membership:
 
     def share_of_rows(self) -> tuple[Estimate, Tensor]:
         """Share of fakes with any True, and the influence of the reals: what hangs on one alone."""
-        alone = _sole(self.of_rows, self.row_partner, len(self.of_columns))
-        return mean(self.of_rows > 0), alone * len(self.of_columns) / len(self.of_rows)
+        alone = _sole(self.row_counts, self.row_partner, len(self.column_counts))
+        return sample_mean(self.row_counts > 0), alone * len(self.column_counts) / len(
+            self.row_counts
+        )
 
     def share_of_columns(self) -> tuple[Estimate, Tensor]:
         """Share of reals with any True, and the influence of the fakes."""
-        alone = _sole(self.of_columns, self.column_partner, len(self.of_rows))
-        return mean(self.of_columns > 0, 'real'), alone * len(self.of_rows) / len(self.of_columns)
+        alone = _sole(self.column_counts, self.column_partner, len(self.row_counts))
+        return sample_mean(self.column_counts > 0, 'real'), alone * len(self.row_counts) / len(
+            self.column_counts
+        )
 
 
 def _sole(counts: Tensor, partner: Tensor, size: int) -> Tensor:

@@ -50,16 +50,16 @@ def real_features(
     """
     path = _cache_path(pool, identity, cache_dir)
     features = _load(path)
-    found = [features is not None]
-    broadcast_object_list(found)  # the main rank's view of the folder decides for all
-    if found[0]:
+    cached = [features is not None]
+    broadcast_object_list(cached)  # the main rank's view of the folder decides for all
+    if cached[0]:
         return features
     pictures = pool.real_pictures()
     rank, world_size = get_dist_info()
-    mine = list(range(rank, len(pictures), world_size))
+    indices = list(range(rank, len(pictures), world_size))
     rows: dict[int, Tensor] = {}
-    for start in range(0, len(mine), batch_size):
-        chunk = mine[start : start + batch_size]
+    for start in range(0, len(indices), batch_size):
+        chunk = indices[start : start + batch_size]
         images = torch.stack([pool.real_image(pictures[i]) for i in chunk])
         rows.update(zip(chunk, map(torch.clone, network(images))))
     rows = gather_by_index(rows)

@@ -63,12 +63,12 @@ def score_of(
     better: str,
     n: int,
     bounds: tuple[float, float] = (-math.inf, math.inf),
-    **about: Any,
+    **fields: Any,
 ) -> Score:
     """An estimate as a score, with its interval cut off at the bounds."""
     low, high = interval(estimate, bounds)
-    about = dict(about, spread=estimate.spread)
-    return Score(name, estimate.value, unit, better, n, low, high, **about)
+    fields = dict(fields, spread=estimate.spread)
+    return Score(name, estimate.value, unit, better, n, low, high, **fields)
 
 
 def collect_reports(metrics: Sequence[Any]) -> list[Score]:
@@ -107,11 +107,11 @@ def report_table(scores: Sequence[Score]) -> str:
             spread = '' if s.spread is None else f' (spread {number(s.spread)})'
             unit, real = s.unit + spread + better, str(s.n_real or '-')
             rows.append((s.name, number(s.value), interval, unit, str(s.n), real, network))
-    told: dict[str, list[str]] = {}  # several scores may have one problem
+    messages: dict[str, list[str]] = {}  # several scores may have one problem
     for s in scores:
         if s.problem or s.warning:
-            told.setdefault(str(s.problem or s.warning), []).append(s.name)
-    problems = [f'{", ".join(names)}: {what}' for what, names in told.items()]
+            messages.setdefault(str(s.problem or s.warning), []).append(s.name)
+    problems = [f'{", ".join(names)}: {message}' for message, names in messages.items()]
     parts = [table(rows), _compared_table([s for s in scores if s.name in compared])]
     return '\n\n'.join(part for part in (*parts, '\n'.join(problems)) if part)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .estimate import Estimate, mean
+from .estimate import Estimate, sample_mean
 
 TIE = 1e-9
 """Difference of cosines that rounding alone could have made."""
@@ -49,8 +49,8 @@ def source_kept(results: Tensor, sources: Tensor, own: Tensor, size: int = GALLE
     if not (results.isfinite().all() and sources.isfinite().all()):
         raise ValueError('the features are not finite')
     centre = sources.double().mean(dim=0)
-    unit, known = (F.normalize(x.double() - centre, dim=1) for x in (results, sources))
+    queries, keys = (F.normalize(x.double() - centre, dim=1) for x in (results, sources))
     others = galleries(len(sources), min(size, len(sources)))[own]
-    similarity = unit @ known.T
+    similarity = queries @ keys.T
     nearest = similarity.gather(1, others.to(similarity.device)).max(dim=1).values
-    return mean(similarity.gather(1, own[:, None]).squeeze(1) > nearest + TIE)
+    return sample_mean(similarity.gather(1, own[:, None]).squeeze(1) > nearest + TIE)

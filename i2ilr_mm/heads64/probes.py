@@ -130,8 +130,8 @@ class HeadProbes(nn.Module):
 
     def read(self, images: Tensor) -> dict[str, Tensor]:
         """Class (B,) of every attribute, read off uint8 RGB pictures (B, 3, H, W)."""
-        found = {name: logits.argmax(1) for name, logits in self(images).items()}
-        return dict(found, background=self.background(images))
+        classes = {name: logits.argmax(1) for name, logits in self(images).items()}
+        return dict(classes, background=self.background(images))
 
     def labels(self, truth: list[dict], images: Tensor) -> dict[str, Tensor]:
         """Classes (B,) of heads by the truth they were rendered from; -1 for neither.
@@ -142,10 +142,10 @@ class HeadProbes(nn.Module):
         """
         nearest = self.background(images.to(self.backgrounds.device)).tolist()
         rows = [dict(t, background=b) for t, b in zip(truth, nearest)]
-        found = {name: [a.label(row) for row in rows] for name, a in ATTRIBUTES.items()}
+        classes = {name: [a.label(row) for row in rows] for name, a in ATTRIBUTES.items()}
         return {
             name: torch.tensor([-1 if value is None else value for value in values])
-            for name, values in found.items()
+            for name, values in classes.items()
         }
 
 

@@ -71,10 +71,10 @@ def train_probes(
     for _ in range(epochs):
         for rows in torch.randperm(len(images)).split(batch_size)[: steps // epochs]:
             batch, flipped = _augmented(images[rows])
-            wanted = {name: values[rows] for name, values in labels.items()}
-            pose = wanted['pose']
-            wanted['pose'] = torch.where(flipped & (pose >= 0), 1 - pose, pose)
-            loss = _loss(probes(_seen(batch, lr_size)), wanted, weights)
+            truths = {name: values[rows] for name, values in labels.items()}
+            pose = truths['pose']
+            truths['pose'] = torch.where(flipped & (pose >= 0), 1 - pose, pose)
+            loss = _loss(probes(_seen(batch, lr_size)), truths, weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -141,11 +141,13 @@ def _loss(logits: dict, labels: dict, weights: dict) -> Tensor:
 @torch.inference_mode()
 def _accuracies(probes: HeadProbes, images: Tensor, truth: list[dict], lr_size: int | None) -> str:
     labels = probes.labels(truth, images)
-    found = [probes.read(_seen(chunk, lr_size)) for chunk in images.split(100)]
+    predictions = [probes.read(_seen(chunk, lr_size)) for chunk in images.split(100)]
     rows = [('attribute', 'right', 'heads', 'classes')]
     for name, attribute in ATTRIBUTES.items():
-        known = labels[name] >= 0
-        read = torch.cat([each[name] for each in found])
-        right = (read == labels[name])[known].float().mean()
-        rows.append((name, f'{right:.3f}', str(int(known.sum())), ', '.join(attribute.classes)))
+        applies = labels[name] >= 0
+        read = torch.cat([each[name] for each in predictions])
+        accuracy = (read == labels[name])[applies].float().mean()
+        rows.append(
+            (name, f'{accuracy:.3f}', str(int(applies.sum())), ', '.join(attribute.classes))
+        )
     return table(rows)

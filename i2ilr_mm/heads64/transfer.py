@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..datasets.pictures import PictureError, picture_path, read_bytes
-from ..evaluation.estimate import mean
+from ..evaluation.estimate import sample_mean
 from ..evaluation.metrics.base import SHARE, PairScores
 from ..evaluation.report import Score, score_of
 from ..lr import down, from_uint8, to_uint8, up
@@ -60,7 +60,7 @@ class TransferTruth(PairScores):
         self.lr_method = lr_method
         self.probes, self.weights_hash = load_probes()
         self.truth: list[dict] = []
-        self.of_pictures: tuple[Tensor, Tensor, Tensor] | None = None
+        self.pool_classes: tuple[Tensor, Tensor, Tensor] | None = None
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Find the truth of every picture of the pool."""
@@ -86,8 +86,8 @@ class TransferTruth(PairScores):
     @torch.inference_mode()
     def _read(self, images: Tensor) -> Tensor:
         """Classes (B, attributes) that the probes read off uint8 pictures (B, 3, H, W)."""
-        found = self.probes.read(images.to(self.device))
-        return torch.stack([found[name] for name in ATTRIBUTES], dim=1).cpu()
+        classes = self.probes.read(images.to(self.device))
+        return torch.stack([classes[name] for name in ATTRIBUTES], dim=1).cpu()
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep what the probes read off each result."""
@@ -100,8 +100,8 @@ class TransferTruth(PairScores):
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
         if not self.truth:
             return []
-        self.of_pictures = self.of_pictures or self._of_pictures()
-        labels, real, enlarged = self.of_pictures
+        self.pool_classes = self.pool_classes or self._pool_classes()
+        labels, real, enlarged = self.pool_classes
         index = {p['img_path']: i for i, p in enumerate(self.dataset.pictures)}
         source = [index[self.info(i, 'img_path')] for i in rows]
         target = [index[self.info(i, 'target_path')] for i in rows]
@@ -109,26 +109,28 @@ class TransferTruth(PairScores):
         results = torch.stack(list(rows.values()))
         scores = []
         for column, (name, attribute) in enumerate(ATTRIBUTES.items()):
-            of_source, of_target = labels[source, column], labels[target, column]
-            known = (of_source >= 0) & (of_target >= 0)
-            differ = known & (of_source != of_target)
+            source_class, target_class = labels[source, column], labels[target, column]
+            applies = (source_class >= 0) & (target_class >= 0)
+            differ = applies & (source_class != target_class)
             pictures = (target, source) if attribute.follows == 'target' else (source, target)
-            wanted, other = (labels[picture, column] for picture in pictures)
-            kept = [group for group, keep in zip(groups, differ) if keep]
-            frequency = _frequency(other[known], results[known, column], len(attribute.classes))
+            followed, other = (labels[picture, column] for picture in pictures)
+            differing = [group for group, keep in zip(groups, differ) if keep]
+            frequency = _frequency(other[applies], results[applies, column], len(attribute.classes))
             for role, hits in (
-                ('', results[:, column] == wanted),
-                ('chance', frequency[other, wanted]),
-                ('ceiling', real[pictures[0], column] == wanted),
-                ('copy_source', real[source, column] == wanted),
-                ('upscale_target', enlarged[target, column] == wanted),
+                ('', results[:, column] == followed),
+                ('chance', frequency[other, followed]),
+                ('ceiling', real[pictures[0], column] == followed),
+                ('copy_source', real[source, column] == followed),
+                ('upscale_target', enlarged[target, column] == followed),
             ):
-                share = self._share(f'transfer_{name}', role, hits[differ], kept, attribute.follows)
+                share = self._share(
+                    f'transfer_{name}', role, hits[differ], differing, attribute.follows
+                )
                 scores.append(share)
         return scores
 
     def _share(self, name: str, role: str, hits: Tensor, groups: list, follows: str) -> Score:
-        about: dict[str, Any] = dict(
+        fields: dict[str, Any] = dict(
             role=role,
             network=self.probes.name,
             weights=self.weights_hash,
@@ -138,11 +140,11 @@ class TransferTruth(PairScores):
         unit, better = f'share like the {follows}', '' if role else 'higher'
         if not len(hits):
             problem = 'no pair differs in it'
-            return Score(name, float('nan'), unit, better, 0, problem=problem, **about)
-        estimate = mean(hits).grouped(fake=groups)
-        return score_of(name, estimate, unit, better, len(hits), SHARE, **about)
+            return Score(name, float('nan'), unit, better, 0, problem=problem, **fields)
+        estimate = sample_mean(hits).grouped(fake=groups)
+        return score_of(name, estimate, unit, better, len(hits), SHARE, **fields)
 
-    def _of_pictures(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _pool_classes(self) -> tuple[Tensor, Tensor, Tensor]:
         """True classes, classes read, and classes read off the enlarged LR target, (n, attributes).
 
         Of every picture of the pool; -1 where an attribute does not apply.
@@ -151,18 +153,18 @@ class TransferTruth(PairScores):
         paths, size = self.dataset.real_pictures(), 64
         for start in range(0, len(paths), size):
             images = torch.stack([self.dataset.real_image(p) for p in paths[start : start + size]])
-            found = self.probes.labels(self.truth[start : start + size], images)
-            labels.append(torch.stack([found[name] for name in ATTRIBUTES], dim=1))
+            classes = self.probes.labels(self.truth[start : start + size], images)
+            labels.append(torch.stack([classes[name] for name in ATTRIBUTES], dim=1))
             real.append(self._read(images))
             lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method or 'box')
             enlarged.append(self._read(to_uint8(up(lr, images.shape[-1], 'bicubic'))))
         return torch.cat(labels), torch.cat(real), torch.cat(enlarged)
 
 
-def _frequency(given: Tensor, read: Tensor, classes: int) -> Tensor:
+def _frequency(true: Tensor, read: Tensor, classes: int) -> Tensor:
     """Share of each class that was read (columns) among the samples of each given class (rows)."""
     counts = torch.zeros(classes, classes)
-    counts.index_put_((given, read), torch.ones(len(read)), accumulate=True)
+    counts.index_put_((true, read), torch.ones(len(read)), accumulate=True)
     return counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
 
 

@@ -94,7 +94,7 @@ def create_app(
             examples=count,
             fit=translator.fit,
             max_upload_mb=max_upload_mb,
-            checkpoint=translator.about['checkpoint'],
+            checkpoint=translator.metadata['checkpoint'],
         )
 
     @app.get('/api/examples/<int:number>')
@@ -163,10 +163,10 @@ def _examples(translator: Translator, place: str) -> list[np.ndarray]:
     Raises:
         FileNotFoundError: If there is none.
     """
-    found = [path for path, _ in pictures_in(place)]
-    first = [found[i * len(found) // EXAMPLES] for i in range(min(EXAMPLES, len(found)))]
+    paths = [path for path, _ in pictures_in(place)]
+    first = [paths[i * len(paths) // EXAMPLES] for i in range(min(EXAMPLES, len(paths)))]
     offered: list[np.ndarray] = []
-    for path in dict.fromkeys([*first, *found]):
+    for path in dict.fromkeys([*first, *paths]):
         try:
             offered.append(fit_picture(read_picture(path), translator.img_size, translator.fit))
         except PictureError:
@@ -201,12 +201,12 @@ def _uploaded(file: Any, what: str) -> Image.Image:
 
 def _list(text: str, what: str) -> list:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list):
+        value = None
+    if not isinstance(value, list):
         raise ValueError(f'{what} must be a JSON list')
-    return found
+    return value
 
 
 def _number(text: str) -> float:

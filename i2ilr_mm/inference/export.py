@@ -71,15 +71,15 @@ def export(translator: Translator, path: str, kind: str, projection: bool = Fals
         program = torch.export.export(network, example, dynamic_shapes=({0: batch}, {0: batch}))
     with replacing(path) as partial:
         if kind == 'onnx':
-            made = torch.onnx.export(
+            onnx_program = torch.onnx.export(
                 program,
                 dynamo=True,
                 input_names=list(INPUTS),
                 output_names=['result'],
                 verbose=False,
             )
-            assert made is not None
-            made.save(partial)
+            assert onnx_program is not None
+            onnx_program.save(partial)
         else:
             with open(partial, 'wb') as file:
                 torch.export.save(program, file)
@@ -147,9 +147,9 @@ def compare(translator: Translator, path: str, projection: bool) -> dict[str, fl
 
 
 def _median_time(run: Callable, inputs: tuple, times: int = 15) -> float:
-    taken = []
+    seconds = []
     for _ in range(times):
         start = time.perf_counter()
         run(*inputs)
-        taken.append(time.perf_counter() - start)
-    return sorted(taken)[times // 2]
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)[times // 2]

@@ -54,16 +54,16 @@ def find_pretrained(name: str, revision: str | None = None, token: str | None = 
 
 
 def _file_of_folder(folder: str) -> str:
-    found = sorted(n for n in os.listdir(folder) if n.endswith(SUFFIX))
-    if WEIGHTS_FILE in found:
+    candidates = sorted(n for n in os.listdir(folder) if n.endswith(SUFFIX))
+    if WEIGHTS_FILE in candidates:
         return os.path.join(folder, WEIGHTS_FILE)
-    if len(found) > 1:
-        raise ValueError(f"'{folder}' has {len(found)} {SUFFIX} files; name one: {found}")
-    if not found:
+    if len(candidates) > 1:
+        raise ValueError(f"'{folder}' has {len(candidates)} {SUFFIX} files; name one: {candidates}")
+    if not candidates:
         raise FileNotFoundError(
             f"there is no {SUFFIX} file in '{folder}'; a model is written by `i2ilr publish`"
         )
-    return os.path.join(folder, found[0])
+    return os.path.join(folder, candidates[0])
 
 
 def _hub() -> Any:
@@ -164,8 +164,7 @@ def model_card(facts: dict[str, Any], name: str) -> str:
     """
     network, licence = facts['network'], facts.get('licence')
     report = facts.get('scores') or {}
-    found = report.get('scores', {}).items()
-    scores = {k: s for k, s in found if s['value'] is not None}
+    scores = {k: s for k, s in report.get('scores', {}).items() if s['value'] is not None}
     head: dict[str, Any] = dict(
         library_name='i2ilr_mm',
         pipeline_tag='image-to-image',

@@ -63,11 +63,11 @@ class I2ILRInferencer:
         for i, result in enumerate(results):
             if out:
                 result.save(os.path.join(out, f'{i:05d}.png') if len(results) > 1 else out)
-        found = [
+        entries = [
             dict(infer_results=image.numpy(), **result.report())
             for image, result in zip(images, results)
         ]
         pictures = torch.stack(images).permute(0, 3, 1, 2)
-        return found[0] if len(found) == 1 else found, pictures
+        return entries[0] if len(entries) == 1 else entries, pictures
 
     __call__ = infer

@@ -54,10 +54,10 @@ def pictures_in(root: str) -> list[tuple[str, str]]:
     """
     place = resolve_root(root)
     names = sorted(list_pictures(place), key=natural)
-    found = [(picture_path(place, name), name) for name in names]
-    if not found:
+    pictures = [(picture_path(place, name), name) for name in names]
+    if not pictures:
         raise FileNotFoundError(f"there are no pictures in '{root}'")
-    return found
+    return pictures
 
 
 def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
@@ -71,12 +71,12 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
         FileNotFoundError: If a place does not exist, or holds no pictures.
         ValueError: If ``out`` is one of the places.
     """
-    found: list[tuple[str, str]] = []
+    pictures: list[tuple[str, str]] = []
     inside = os.path.realpath(out) + os.sep if out else ''
     for place in map(os.path.expanduser, places):
         if is_root(place):
             in_root = pictures_in(place)
-            _tell_of_others(place, len(in_root))
+            _report_skipped(place, len(in_root))
             if inside and os.path.isdir(place):
                 if os.path.realpath(place) + os.sep == inside:
                     raise ValueError(f"--out: '{out}' holds the pictures; give a folder of its own")
@@ -88,18 +88,18 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
             in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
             if not in_root:
                 raise FileNotFoundError(f"there is no picture at '{place}'")
-        found += in_root
-    if not found:
+        pictures += in_root
+    if not pictures:
         raise FileNotFoundError(f'there are no pictures in {", ".join(places)}, results apart')
-    stems = [os.path.splitext(name)[0].lower() for _, name in found]
-    pictures_of = Counter(stem for stem, _ in set(zip(stems, (path for path, _ in found))))
+    stems = [os.path.splitext(name)[0].lower() for _, name in pictures]
+    stem_counts = Counter(stem for stem, _ in set(zip(stems, (path for path, _ in pictures))))
     return [
-        (path, os.path.splitext(name)[0] if pictures_of[stem] == 1 else name)
-        for (path, name), stem in zip(found, stems)
+        (path, os.path.splitext(name)[0] if stem_counts[stem] == 1 else name)
+        for (path, name), stem in zip(pictures, stems)
     ]
 
 
-def _tell_of_others(place: str, pictures: int) -> None:
+def _report_skipped(place: str, pictures: int) -> None:
     """Say how many files of a folder or zip are no pictures by their names."""
     if os.path.isdir(place):
         count = sum(

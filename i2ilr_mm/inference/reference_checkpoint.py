@@ -68,10 +68,10 @@ def _rename(state: dict[str, Tensor], rules: list[tuple[str, str]]) -> dict[str,
 def _part(checkpoint: Any, key: str) -> dict[str, Tensor]:
     state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not state:
-        found = ', '.join(map(str, checkpoint)) if isinstance(checkpoint, dict) else 'no dict'
+        contents = ', '.join(map(str, checkpoint)) if isinstance(checkpoint, dict) else 'no dict'
         raise ValueError(
             f"a checkpoint of the published code holds the state dicts 'Gen', 'Dis' and "
-            f"'AverageG'; '{key}' is not among what this file holds: {found[:200]}"
+            f"'AverageG'; '{key}' is not among what this file holds: {contents[:200]}"
         )
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ValueError(f"'{key}' holds entries that are no named tensors; it is no state dict")

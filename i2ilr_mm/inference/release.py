@@ -88,20 +88,20 @@ def describe(model: I2ILR) -> dict[str, Any]:
     return {**facts, **getattr(model, 'facts', {})}
 
 
-def publish(model: I2ILR, path: str, about: dict[str, Any]) -> None:
+def publish(model: I2ILR, path: str, facts: dict[str, Any]) -> None:
     """Write a model's EMA generator, ready for use, and what it is (:func:`describe`).
 
     Args:
         model: The trained model, from :func:`init_model`.
         path: A new .safetensors file.
-        about: More facts for the metadata, such as ``data``, ``licence`` and ``scores``; plain
+        facts: More facts for the metadata, such as ``data``, ``licence`` and ``scores``; plain
             data.
 
     Raises:
         FileExistsError: If there is such a file.
         ValueError: If the name does not end in .safetensors, or the generator is none of ours.
     """
-    write_release(model.generator_ema.deploy(), {**describe(model), **about}, path)
+    write_release(model.generator_ema.deploy(), {**describe(model), **facts}, path)
 
 
 def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
@@ -129,20 +129,20 @@ def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
 
 def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
     """A checksum of all that a file holds, whatever the order."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(state.items()):
-        whole.update(f'{name} {value.dtype} {list(value.shape)}\n'.encode())
-        whole.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
-    whole.update(json.dumps(metadata, sort_keys=True).encode())
-    return whole.hexdigest()
+        digest.update(f'{name} {value.dtype} {list(value.shape)}\n'.encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+    digest.update(json.dumps(metadata, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def weights_hash(network: nn.Module) -> str:
     """Of a network's numbers, 16 digits; the same wherever they are stored."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for value in network.state_dict().values():
-        whole.update(value.cpu().numpy().tobytes())
-    return whole.hexdigest()[:16]
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -32,6 +32,7 @@ class Translation:
         projected: Whether the picture was moved to the target.
         source_name: Where the source came from, '' if it was no file.
         target_name: The same of the target.
+        metadata: Further text entries of the file: weights, settings.
     """
 
     image: Image.Image
@@ -42,7 +43,7 @@ class Translation:
     projected: bool
     source_name: str = ''
     target_name: str = ''
-    about: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def reached(self) -> bool:
@@ -76,7 +77,7 @@ class Translation:
     def png(self) -> bytes:
         """The file that :meth:`save` writes."""
         text, buffer = PngInfo(), io.BytesIO()
-        for key, value in {**self.report(), **self.about}.items():
+        for key, value in {**self.report(), **self.metadata}.items():
             text.add_text(f'i2ilr_mm:{key}', str(value))
         self.image.save(buffer, 'png', pnginfo=text)
         return buffer.getvalue()
@@ -98,7 +99,7 @@ class Failure:
 
 
 def measured(
-    images: Tensor, lr: Tensor, lr_method: str, projected: bool, about: dict[str, str]
+    images: Tensor, lr: Tensor, lr_method: str, projected: bool, metadata: dict[str, str]
 ) -> list[Translation]:
     """Results with their distance from their targets, of the pictures as they are written.
 
@@ -107,7 +108,7 @@ def measured(
         lr: (B, 3, s, s), the LR targets in [-1, 1].
         lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
         projected: Whether the pictures were moved to their targets.
-        about: What else their files say.
+        metadata: What else their files say.
     """
     shrunk = down(from_uint8(images), lr.shape[-1], lr_method)
     errors = (shrunk - lr).abs() * GREY_LEVELS
@@ -119,7 +120,7 @@ def measured(
             lr_mae=error.mean().item(),
             lr_worst=error.max().item(),
             projected=projected,
-            about=dict(about),
+            metadata=dict(metadata),
         )
         for image, target, error in zip(images, lr, errors)
     ]

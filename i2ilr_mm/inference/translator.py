@@ -41,6 +41,8 @@ class Translator:
 
     Attributes:
         facts: What is known of the model, see :func:`i2ilr_mm.inference.release.describe`.
+        metadata: Name of the checkpoint, hash of the weights, LR operator and fit: text entries of
+            every result's file.
 
     Raises:
         FileNotFoundError: If the model, config or checkpoint does not exist.
@@ -68,7 +70,7 @@ class Translator:
         self.network = network.to(self.device)
         self.img_size, self.lr_size = network.img_size, network.lr_size
         self.lr_method, self.fit = self.facts['lr_method'], self.facts['fit'] or FITS[0]
-        self.about = dict(
+        self.metadata = dict(
             checkpoint=os.path.basename(os.fspath(model if checkpoint is None else checkpoint)),
             weights=weights_hash(self.network),
             lr_method=self.lr_method,
@@ -247,9 +249,9 @@ class Translator:
                     tensors.append((read.source(source), read.target(target)))
                 except (ValueError, MemoryError) as error:
                     failures[i] = Failure(error)
-            made = iter(self._translated(tensors, project, strength, mask))
+            results = iter(self._translated(tensors, project, strength, mask))
             for i, (source, target) in enumerate(block):
-                result = failures[i] if i in failures else next(made)
+                result = failures[i] if i in failures else next(results)
                 result.source_name, result.target_name = name_of(source), name_of(target)
                 yield result
 
@@ -278,7 +280,7 @@ class Translator:
             project: See :meth:`translate`.
         """
         images = self.run(source, lr, project)
-        return measured(images, lr, self.lr_method, project, self.about)
+        return measured(images, lr, self.lr_method, project, self.metadata)
 
     @torch.inference_mode()
     def run(self, source: Tensor, lr: Tensor, project: bool = False) -> Tensor:

@@ -50,13 +50,13 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding:
 
 
 def _gradient(
-    grad: Tensor, x: Tensor, weight: Tensor, options: tuple[int, int], of_weight: bool
+    grad: Tensor, x: Tensor, weight: Tensor, options: tuple[int, int], wrt_weight: bool
 ) -> Tensor:
     stride, padding = options
     return torch.ops.aten.convolution_backward(
         *(grad, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1),
-        [not of_weight, of_weight, False],
-    )[of_weight]
+        [not wrt_weight, wrt_weight, False],
+    )[wrt_weight]
 
 
 class _Conv2d(torch.autograd.Function):
@@ -78,7 +78,7 @@ class _Conv2d(torch.autograd.Function):
             # Linear in g and in W, and free of x, of which only the shape is used: hence detached.
             grad_x = _ConvInputGradient.apply(grad, weight, x.detach(), ctx.options)
         if ctx.needs_input_grad[1] and _weight_gradients:
-            grad_weight = _gradient(grad, x, weight, ctx.options, of_weight=True)
+            grad_weight = _gradient(grad, x, weight, ctx.options, wrt_weight=True)
         return grad_x, grad_weight, None, None
 
 
@@ -94,7 +94,7 @@ class _ConvInputGradient(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(grad, weight)
         ctx.options = options
-        return _gradient(grad, x, weight, options, of_weight=False)
+        return _gradient(grad, x, weight, options, wrt_weight=False)
 
     @staticmethod
     @once_differentiable
@@ -104,7 +104,7 @@ class _ConvInputGradient(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_output = F.conv2d(grad_grad, weight, None, *ctx.options)
         if ctx.needs_input_grad[1]:
-            grad_weight = _gradient(grad, grad_grad, weight, ctx.options, of_weight=True)
+            grad_weight = _gradient(grad, grad_grad, weight, ctx.options, wrt_weight=True)
         return grad_output, grad_weight, None, None
 
 

@@ -180,8 +180,8 @@ class I2ILR(Networks):
         if self.source_loss is None:
             return None
         with self.autocast():
-            candidates, own = self.source_loss.sources(image)
-        return [(candidates, part) for part in own.chunk(self.accumulation)]
+            candidates, positives = self.source_loss.sources(image)
+        return [(candidates, part) for part in positives.chunk(self.accumulation)]
 
     def _parts(self, img: Tensor, lr: Tensor) -> list[Part]:
         if len(img) % (2 * self.accumulation):
@@ -200,7 +200,7 @@ class I2ILR(Networks):
         The real part comes first and apart: its graph, which R1 makes large, is gone before the
         generator's begins.
         """
-        network, logs, made = self.discriminator, [], []
+        network, logs, all_fakes = self.discriminator, [], []
         with shared_weights(network):
             for i, (image, lr) in enumerate(parts):
                 with synchronised(network, last=False):
@@ -212,7 +212,7 @@ class I2ILR(Networks):
                 # hold all their graphs until then, so they are translated once more there.
                 with torch.set_grad_enabled(len(parts) == 1):
                     fakes = self.translate_pairs(image, lr)
-                made.append(fakes)
+                all_fakes.append(fakes)
                 last = i == len(parts) - 1
                 with synchronised(network, last):
                     loss, log_fake = self.objective.fake(lr, *fakes)
@@ -225,7 +225,7 @@ class I2ILR(Networks):
         log['loss_d'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
         if self.objective.lazy_r1_is_due(step):
             log['loss_r1'] = self._update_by_r1(parts, wrapper)
-        return made, log
+        return all_fakes, log
 
     def _update_projected(
         self, parts: list[Part], fakes: list[Part], wrapper: OptimWrapper
@@ -270,9 +270,9 @@ class I2ILR(Networks):
                 last = i == len(parts) - 1
                 with synchronised(self.generator, last):
                     fake, reconstruction = fakes[i] or self.translate_pairs(image, lr)
-                    own = sources[i] if sources else None
+                    source_part = sources[i] if sources else None
                     loss, log = self.objective.generator(
-                        image, lr, fake, reconstruction, views, own
+                        image, lr, fake, reconstruction, views, source_part
                     )
                     # Names keep tensors alive: without them, the backward pass frees the graph as
                     # it goes.

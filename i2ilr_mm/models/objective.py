@@ -162,15 +162,15 @@ class Objective:
             real_views = self.model.view(image)
             targets = self.judged(swap_pairs(lr), lr)
             maps = self.model.residual(self.judged(fake, reconstruction), targets)
-        both = [torch.cat([real, made.detach()]) for real, made in zip(real_views, views)]
+        joint = [torch.cat([real, fake.detach()]) for real, fake in zip(real_views, views)]
         if maps is not None:
             # A real picture meets its own LR picture, so its residual is zero.
             maps = torch.cat([torch.zeros_like(lr), maps])
-        logits = self.model.projected_logits(both, maps).to(image.dtype).split(len(lr))
+        logits = self.model.projected_logits(joint, maps).to(image.dtype).split(len(lr))
         loss = self.model.projected_loss
         parts = dict(loss_p_real=self.terms * loss(logits[0], True, is_disc=True))
-        for name, made in zip(('loss_p_fake', 'loss_p_rec'), logits[1:]):
-            parts[name] = 2 * loss(made, False, is_disc=True)
+        for name, fake_view in zip(('loss_p_fake', 'loss_p_rec'), logits[1:]):
+            parts[name] = 2 * loss(fake_view, False, is_disc=True)
         return total(**parts)
 
     # The generator

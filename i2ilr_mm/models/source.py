@@ -89,6 +89,7 @@ class ContrastiveSourceLoss(nn.Module):
         self.register_buffer('variance', torch.zeros(width))
         cells = min(lr_size, MOST_CELLS)
         regressors = 3 * cells**2 + 2 * cells * (cells - 1) + 1
+        # Its name stands in checkpoints.
         self.told = LeastSquares(regressors, width) if beyond_lr else None
         self.seen = 0
 
@@ -107,30 +108,30 @@ class ContrastiveSourceLoss(nn.Module):
             images: This process's (B, 3, H, H) in [-1, 1], neighbours are pairs.
 
         Returns:
-            ``candidates`` (N, d), the sources of all processes and the queue, and ``own`` (B,),
-            where among them this process's are.
+            ``candidates`` (N, d), the sources of all processes and the queue, and ``positives``
+            (B,), where among them this process's are.
         """
         # f: the pooled features of a source, f_hat = f - W^T r what its LR picture does not say,
         # k = (f_hat - mean) / std, brought to |k| = 1.
-        pooled, own = _gather_pairs(self._pooled(images))
+        pooled, positives = _gather_pairs(self._pooled(images))
         with torch.autocast(images.device.type, enabled=False):
             if self.told is not None:
                 regressors, _ = _gather_pairs(self._regressors(images))
                 # By earlier sources alone: with its own row in the fit, a source would in part
                 # predict itself, and a result would not.
-                told = self.told(regressors)
+                predicted = self.told(regressors)
                 self.told.update(regressors, pooled)
-                pooled = pooled - told
+                pooled = pooled - predicted
             self._update_moments(pooled)
             keys = self._normalised(pooled)
         # First in, first out: the newest stand in front, the oldest fall off the end.
         candidates = torch.cat([keys, self.queue])
         self.queue.copy_(candidates[: len(self.queue)])
         self.seen += len(keys)
-        return candidates, own
+        return candidates, positives
 
-    def forward(self, results: Tensor, candidates: Tensor, own: Tensor) -> Tensor:
-        """Loss of results (B, 3, H, H) whose sources are ``candidates[own]``."""
+    def forward(self, results: Tensor, candidates: Tensor, positives: Tensor) -> Tensor:
+        """Loss of results (B, 3, H, H) whose sources are ``candidates[positives]``."""
         # The zeros that the queue starts with are no sources. A zero with a graph keeps the
         # backward pass the same in every step.
         if self.seen <= len(self.queue):
@@ -140,12 +141,12 @@ class ContrastiveSourceLoss(nn.Module):
             if self.told is not None:
                 pooled = pooled - self.told(self._regressors(results.detach()))
             # InfoNCE (van den Oord et al. 2018, eq. 4) with the density ratio exp(q.k / tau), both
-            # of norm 1, over the N candidates k_j; k_(own(i)) is the source of result i:
-            #   L = -1/B sum_i log(exp(q_i.k_(own(i)) / tau) / sum_j exp(q_i.k_j / tau))
+            # of norm 1, over the N candidates k_j; k_(pos(i)) is the source of result i:
+            #   L = -1/B sum_i log(exp(q_i.k_(pos(i)) / tau) / sum_j exp(q_i.k_j / tau))
             # L is ln N where all similarities are equal. The candidates carry no gradient: results
             # move, sources do not.
             similarity = self._normalised(pooled) @ candidates.T
-            return self.loss_weight * F.cross_entropy(similarity / self.temperature, own)
+            return self.loss_weight * F.cross_entropy(similarity / self.temperature, positives)
 
     def _regressors(self, images: Tensor) -> Tensor:
         """What is linear in the LR pictures of images, where their edges are, and 1: (B, n)."""
@@ -238,7 +239,7 @@ def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(rows, FakeTensor):  # the cost forecast, which the main process makes alone
         ranks, rank = 1, 0
     # Global pair g = i * ranks + rank is pair i of that rank; its rows are 2 g and 2 g + 1.
-    everyone = torch.stack(all_gather(rows) if ranks > 1 else [rows]).unflatten(1, (-1, 2))
+    gathered = torch.stack(all_gather(rows) if ranks > 1 else [rows]).unflatten(1, (-1, 2))
     place = torch.arange(ranks * len(rows), device=rows.device).view(-1, ranks, 2)
     # (ranks, pairs, 2, d), by pairs first
-    return everyone.transpose(0, 1).flatten(0, 2), place[:, rank].flatten()
+    return gathered.transpose(0, 1).flatten(0, 2), place[:, rank].flatten()

@@ -76,9 +76,9 @@ def test_a_second_call_goes_on_and_never_overwrites(
     before_grid = grid.read_bytes()
     assert call(pictures[:3], grid=str(grid)) == (3, 0)
     assert grid.read_bytes() == before_grid and 'left as it is' in capsys.readouterr().out
-    monkeypatch.setitem(translator.about, 'checkpoint', 'renamed.safetensors')
+    monkeypatch.setitem(translator.metadata, 'checkpoint', 'renamed.safetensors')
     assert call(pictures[:3]) == (3, 0)
-    monkeypatch.setitem(translator.about, 'weights', 'of another model')
+    monkeypatch.setitem(translator.metadata, 'weights', 'of another model')
     with pytest.raises(FileExistsError, match='made with another weights'):
         call(pictures[:3])
     monkeypatch.undo()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2ilr_mm.evaluation.estimate import Estimate, Part, average, interval, mean
+from i2ilr_mm.evaluation.estimate import Estimate, Part, interval, mean_over_tasks, sample_mean
 from i2ilr_mm.evaluation.frechet import frechet
 from i2ilr_mm.evaluation.kid import kid
 from i2ilr_mm.evaluation.neighbours import precision_recall
@@ -12,33 +12,35 @@ def test_interval_of_a_mean_is_that_of_resampled_means():
     values = torch.from_numpy(np.random.RandomState(0).exponential(size=200))
     rng = np.random.RandomState(1)
     means = [rng.choice(values.numpy(), 200).mean() for _ in range(4000)]
-    assert interval(mean(values)) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+    assert interval(sample_mean(values)) == pytest.approx(
+        np.quantile(means, [0.025, 0.975]), abs=0.02
+    )
 
 
 def test_results_of_one_source_are_drawn_together():
     """Four copies of each sample tell no more than one."""
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    four = mean(values.repeat_interleave(4)).grouped(fake=[i // 4 for i in range(200)])
-    assert interval(four) == pytest.approx(interval(mean(values)), abs=1e-12)
-    alone = interval(mean(values.repeat_interleave(4)))
+    four = sample_mean(values.repeat_interleave(4)).grouped(fake=[i // 4 for i in range(200)])
+    assert interval(four) == pytest.approx(interval(sample_mean(values)), abs=1e-12)
+    alone = interval(sample_mean(values.repeat_interleave(4)))
     assert alone[1] - alone[0] < 0.6 * np.diff(interval(four)).item()
 
 
 def test_labels_are_of_one_set():
-    values = mean(torch.arange(4.0), 'real')
+    values = sample_mean(torch.arange(4.0), 'real')
     assert values.grouped(fake=['a', 'b']).parts[0].groups is None
     assert values.grouped(real=['a'] * 4).parts[0].groups == ['a'] * 4
 
 
 def test_wrong_number_of_groups():
     with pytest.raises(ValueError, match='2 group labels for 4 samples'):
-        interval(mean(torch.arange(4.0)).grouped(fake=['a', 'b']))
+        interval(sample_mean(torch.arange(4.0)).grouped(fake=['a', 'b']))
 
 
 def test_average():
-    a, b = mean(torch.tensor([1.0, 3.0])), mean(torch.tensor([5.0, 5.0]))
+    a, b = sample_mean(torch.tensor([1.0, 3.0])), sample_mean(torch.tensor([5.0, 5.0]))
     a.spread = 1.0
-    both = average([a, b])
+    both = mean_over_tasks([a, b])
     assert (both.value, both.spread) == (3.5, 1.0)
     low, high = interval(both)
     assert low < 3.5 < high
@@ -46,23 +48,25 @@ def test_average():
 
 def test_tasks_that_share_their_samples_are_one_in_the_interval():
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    one = mean(values).grouped(fake=list(range(50)))
-    assert interval(average([one, one])) == pytest.approx(interval(one), abs=1e-12)
-    other = mean(values).grouped(fake=list(range(50, 100)))
+    one = sample_mean(values).grouped(fake=list(range(50)))
+    assert interval(mean_over_tasks([one, one])) == pytest.approx(interval(one), abs=1e-12)
+    other = sample_mean(values).grouped(fake=list(range(50, 100)))
     width = np.diff(interval(one)).item()
-    assert np.diff(interval(average([one, other]))).item() == pytest.approx(width / 2**0.5, rel=0.1)
+    assert np.diff(interval(mean_over_tasks([one, other]))).item() == pytest.approx(
+        width / 2**0.5, rel=0.1
+    )
 
 
 def test_tasks_of_different_sizes_count_the_same():
-    a, b = mean(torch.tensor([0.0, 2.0] * 5)), mean(torch.tensor([0.0, 2.0] * 500))
-    both, first = (np.diff(interval(e)).item() for e in (average([a, b]), a))
+    a, b = sample_mean(torch.tensor([0.0, 2.0] * 5)), sample_mean(torch.tensor([0.0, 2.0] * 500))
+    both, first = (np.diff(interval(e)).item() for e in (mean_over_tasks([a, b]), a))
     assert both == pytest.approx(first / 2, rel=0.1)  # the second hardly varies
 
 
 def test_bounds_and_level():
     estimate = Estimate(0.1, [Part(torch.tensor([-1.0, 1.0], dtype=torch.float64))])
     assert interval(estimate, (0, 1)) == (0.0, 1.0)
-    narrow, wide = (interval(mean(torch.randn(100)), level=x) for x in (0.5, 0.99))
+    narrow, wide = (interval(sample_mean(torch.randn(100)), level=x) for x in (0.5, 0.99))
     assert np.diff(narrow) < np.diff(wide)
 
 

@@ -53,7 +53,7 @@ def test_equals_torch_fidelity(n1, n2, d):
 def test_influence_is_the_change_by_a_samples_weight(n1, n2, d):
     x, y = features(n1, n2, d)
     parts = frechet(x, y).parts
-    assert [part.of for part in parts] == ['fake', 'real']
+    assert [part.side for part in parts] == ['fake', 'real']
     for side, part in enumerate(parts):
         assert part.influence.sum() == pytest.approx(0, abs=1e-6)
         for i in (0, 7):

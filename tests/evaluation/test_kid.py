@@ -39,7 +39,7 @@ def test_influence_is_the_change_by_leaving_a_sample_out():
     x, y = features(40, 40)
     whole = kid(x, y, 1, 40)
     for of, part in zip(('fake', 'real'), whole.parts):
-        assert part.of == of
+        assert part.side == of
         for i in (0, 5):
             keep = torch.arange(40) != i
             left = mmd(x[keep], y) if of == 'fake' else mmd(x, y[keep])

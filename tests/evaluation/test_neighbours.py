@@ -91,7 +91,7 @@ def test_influence_of_the_set_that_is_counted_and_of_the_other():
     found = precision_recall(fake, real)
     for name, of, n in (('precision', 'fake', 30), ('coverage', 'real', 40)):
         own, other = found[name].parts
-        assert (own.of, len(own.influence)) == (of, n) and other.of != of
+        assert (own.side, len(own.influence)) == (of, n) and other.side != of
         assert own.influence.sum() == pytest.approx(0, abs=1e-9)
         assert other.influence.sum() == pytest.approx(0, abs=1e-9)
     # Written out: results that lie in the ball of one real alone hang on it.

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from i2ilr_mm.evaluation.estimate import mean
+from i2ilr_mm.evaluation.estimate import sample_mean
 from i2ilr_mm.evaluation.report import (
     Score,
     collect_reports,
@@ -14,7 +14,7 @@ from i2ilr_mm.evaluation.report import (
 
 
 def test_score_of_an_estimate():
-    estimate = mean(torch.tensor([0.0, 1.0, 1.0]))
+    estimate = sample_mean(torch.tensor([0.0, 1.0, 1.0]))
     score = score_of('x', estimate, 'share', 'higher', 3, (0, 1))
     assert 0 <= score.low < score.value < score.high <= 1
 

@@ -41,8 +41,8 @@ def test_compare():
 
 
 def test_compare_leaves_out_what_stands_beside():
-    text = compare(dict(a=run(t=LR, **{'t.ceiling': LR})))
-    assert 'ceiling' not in text
+    text = compare(dict(a=run(t=dict(LR, beside=dict(ceiling=dict(LR, value=0.125))))))
+    assert 'ceiling' not in text and '0.125' not in text
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_page_and_what_it_asks_for(client, translator):
         examples=6,
         fit='stretch',
         max_upload_mb=1,
-        checkpoint=translator.about['checkpoint'],
+        checkpoint=translator.metadata['checkpoint'],
     )
     example = client.get('/api/examples/5')
     assert Image.open(io.BytesIO(example.data)).size == (32, 32)

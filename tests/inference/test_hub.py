@@ -111,13 +111,13 @@ print(translator.push_to_hub({REPO!r}, private=True, token='hf_x'))
     assert len(Hub.files['model.safetensors']) > 10_000
     down = f"""
 translator = Translator.from_pretrained({REPO!r}, device='cpu')
-print(translator.about['weights'], translator.facts == {translator.facts!r})
+print(translator.metadata['weights'], translator.facts == {translator.facts!r})
 """
     code, said = client(hub, tmp_path, down)
-    assert code == 0 and f'{translator.about["weights"]} True' in said, said
+    assert code == 0 and f'{translator.metadata["weights"]} True' in said, said
     # once more without network, from the client's cache
     code, said = client(hub, tmp_path, down, HF_HUB_OFFLINE='1')
-    assert code == 0 and translator.about['weights'] in said, said
+    assert code == 0 and translator.metadata['weights'] in said, said
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_folders_and_files(translator, tmp_path):
     translator.save_pretrained(folder)
     for name in (folder, folder / 'model.safetensors'):
         again = Translator.from_pretrained(name, device='cpu')
-        assert again.about['weights'] == translator.about['weights']
+        assert again.metadata['weights'] == translator.metadata['weights']
         assert again.facts == translator.facts
     with pytest.raises(FileExistsError, match='not empty'):
         translator.save_pretrained(folder)

@@ -89,7 +89,7 @@ def test_a_published_generator_needs_no_config(model, config, tiny_options, tmp_
     source, lr = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 3, 8, 8) * 2 - 1
     assert torch.equal(alone.run(source, lr), beside.run(source, lr))
     assert alone.facts == beside.facts and alone.facts['licence'] == 'CC0-1.0'
-    assert alone.about == beside.about
+    assert alone.metadata == beside.metadata
     # and hands on all that it knows
     alone.save_pretrained(tmp_path / 'again')
     again = Translator(tmp_path / 'again', device='cpu')

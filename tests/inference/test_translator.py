@@ -220,14 +220,14 @@ def test_denormals_are_zero_while_the_network_runs_and_as_before_after(
 def test_the_hash_is_that_of_the_weights(translator, tmp_path):
     state = translator.network.state_dict()
     expected = hashlib.sha256(b''.join(v.numpy().tobytes() for v in state.values())).hexdigest()
-    assert translator.about['weights'] == expected[:16]
+    assert translator.metadata['weights'] == expected[:16]
     translator.save_pretrained(tmp_path / 'same')
     same = Translator(tmp_path / 'same', device='cpu')
-    assert same.about['weights'] == expected[:16]
+    assert same.metadata['weights'] == expected[:16]
     with torch.no_grad():
         next(same.network.parameters()).view(-1)[0].add_(1e-3)
     same.save_pretrained(tmp_path / 'other')
-    assert Translator(tmp_path / 'other', device='cpu').about['weights'] != expected[:16]
+    assert Translator(tmp_path / 'other', device='cpu').metadata['weights'] != expected[:16]
 
 
 def test_results_that_are_not_finite_are_refused(translator, tmp_path):

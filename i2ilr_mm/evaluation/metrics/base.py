@@ -97,21 +97,21 @@ class PairScores(GenMetric):
         Raises:
             ValueError: If there is none, or its values are not finite.
         """
-        found = sample.get(self.sample_model, sample)
+        image = sample.get(self.sample_model, sample)
         for part in self.fake_key.split('.'):
-            if part not in found:
+            if part not in image:
                 raise ValueError(
                     f"{type(self).__name__}: the model's output has no '{self.fake_key}', it has "
                     f'{sorted(sample)}; set fake_key'
                 )
-            found = found[part]
-        if found.dtype != torch.uint8:
-            if not found.isfinite().all():
+            image = image[part]
+        if image.dtype != torch.uint8:
+            if not image.isfinite().all():
                 raise ValueError(
                     f'{type(self).__name__}: the model gives values that are not finite'
                 )
-            found = found.round().clamp(0, 255).to(torch.uint8)
-        return found if self.channel_order == 'rgb' else found.flip(-3)
+            image = image.round().clamp(0, 255).to(torch.uint8)
+        return image if self.channel_order == 'rgb' else image.flip(-3)
 
     def score(self, rows: dict[int, Any]) -> list[Score]:
         """Turn the rows of all results, by their index, into scores."""
@@ -163,13 +163,13 @@ class ResultFeatures(PairScores):
 
     def features(self, samples: list[dict]) -> list[Tensor]:
         """Features of a batch of results; of those that another metric has seen, its own."""
-        known = self.network.last_batch.features(samples, f'{self.fake_key} {self.channel_order}')
-        new = [i for i, sample in enumerate(samples) if id(sample) not in known]
+        cached = self.network.last_batch.features(samples, f'{self.fake_key} {self.channel_order}')
+        new = [i for i, sample in enumerate(samples) if id(sample) not in cached]
         if new:
             pictures = [self.picture(samples[i]) for i in new]
             one_size = len({picture.shape for picture in pictures}) == 1
             batches = [torch.stack(pictures)] if one_size else [p[None] for p in pictures]
             for i, row in zip(new, (row for batch in batches for row in self.compute(batch))):
                 # Alone it is gathered without the rest of its batch.
-                known[id(samples[i])] = row.clone()
-        return [known[id(sample)] for sample in samples]
+                cached[id(samples[i])] = row.clone()
+        return [cached[id(sample)] for sample in samples]

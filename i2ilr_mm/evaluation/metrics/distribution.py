@@ -12,7 +12,7 @@ from mmengine.dist import get_dist_info
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..estimate import Estimate, average
+from ..estimate import Estimate, mean_over_tasks
 from ..frechet import frechet
 from ..kid import kid
 from ..neighbours import precision_recall
@@ -125,27 +125,28 @@ class DistributionScores(ResultFeatures):
         )
 
     def _check_classes(self) -> None:
-        there = {picture['class_name'] for picture in self.pool.pictures}
+        real_classes = {picture['class_name'] for picture in self.pool.pictures}
         paired = hasattr(self.dataset, 'pairs')
-        wanted = {p['class_name'] for p in self.dataset.pictures} if paired else set()
-        if len(wanted) < 2 or not wanted <= there:
+        pair_classes = {p['class_name'] for p in self.dataset.pictures} if paired else set()
+        if len(pair_classes) < 2 or not pair_classes <= real_classes:
             raise ValueError(
                 f'DistributionScores: by_class needs the same class sub-folders for pairs and real '
-                f'pictures; the pairs have {sorted(wanted)}, the real pictures {sorted(there)}'
+                f'pictures; the pairs have {sorted(pair_classes)}, the real pictures '
+                f'{sorted(real_classes)}'
             )
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Keep the features of each result."""
         rank, world_size = get_dist_info()
         first = len(self.rows)
-        wanted = {}
+        chosen = {}
         for i, sample in enumerate(data_samples):
             index = sample.get('sample_idx')
             if index is None or self.SAMPLER_MODE != 'normal':
                 index = (first + i) * world_size + rank
             if not 0 <= self.fake_nums <= index:
-                wanted[index] = sample
-        self.rows.update(zip(wanted, self.features(list(wanted.values()))))
+                chosen[index] = sample
+        self.rows.update(zip(chosen, self.features(list(chosen.values()))))
 
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
         assert self.real_features is not None
@@ -153,7 +154,7 @@ class DistributionScores(ResultFeatures):
         tasks = self._tasks(rows)
         smallest = min(len(part) for task in tasks for part in task)
         size = self.kid_subset_size if smallest >= self.kid_subset_size else smallest // 2
-        about: dict[str, Any] = dict(
+        fields: dict[str, Any] = dict(
             n_real=len(set().union(*(reals for _, reals in tasks))),
             real=self.real_stamp,
             network=self.network.name,
@@ -162,26 +163,26 @@ class DistributionScores(ResultFeatures):
         )
         width = next(iter(rows.values())).numel()
         if FEW * smallest < width:
-            about['warning'] = (
+            fields['warning'] = (
                 f'measured on as few as {smallest} pictures, in {width} dimensions; the interval '
                 f'holds for other draws of these pictures, and the number says little of others'
             )
         per_task = f'; mean over {len(tasks)} class pairs' if self.by_class else ''
         scores = []
         for names, settings, function in self._families(size):
-            about['settings'] = (settings + per_task).removeprefix('; ') or None
+            fields['settings'] = (settings + per_task).removeprefix('; ') or None
             problem = None
             try:
-                found = [self._estimates(function, rows, *task) for task in tasks]
+                estimates = [self._estimates(function, rows, *task) for task in tasks]
             except (ValueError, RuntimeError) as error:  # of what it is given, or in solvers
                 problem = str(error)
             for name, (unit, better, bounds) in names.items():
                 if problem:
                     nan = float('nan')
-                    score = Score(name, nan, unit, better, len(rows), problem=problem, **about)
+                    score = Score(name, nan, unit, better, len(rows), problem=problem, **fields)
                 else:
-                    estimate = average([each[name] for each in found])
-                    score = score_of(name, estimate, unit, better, len(rows), bounds, **about)
+                    estimate = mean_over_tasks([each[name] for each in estimates])
+                    score = score_of(name, estimate, unit, better, len(rows), bounds, **fields)
                 scores.append(score)
         return scores
 
@@ -211,15 +212,15 @@ class DistributionScores(ResultFeatures):
 
     def _tasks(self, rows: dict[int, Tensor]) -> list[tuple[list[int], list[int]]]:
         """Indices of the fakes and of the reals that are compared with each other."""
-        everyone = list(range(len(self.pool.real_pictures())))
+        all_reals = list(range(len(self.pool.real_pictures())))
         if not self.by_class:
-            return [(list(rows), everyone)]
+            return [(list(rows), all_reals)]
         fakes: dict[tuple[str, str], list[int]] = {}
         for i in rows:
             task = self.info(i, 'class_name'), self.info(i, 'target_class')
             fakes.setdefault(task, []).append(i)
         classes = [picture['class_name'] for picture in self.pool.pictures]
-        reals = {c: [i for i in everyone if classes[i] == c] for c in set(classes)}
+        reals = {c: [i for i in all_reals if classes[i] == c] for c in set(classes)}
         return [(fakes[task], reals[task[1]]) for task in sorted(fakes)]
 
     def _estimates(
@@ -229,8 +230,8 @@ class DistributionScores(ResultFeatures):
         assert self.real_features is not None
         fake = torch.stack([rows[i] for i in fakes]).to(self.device)
         real = self.real_features[reals].to(self.device)
-        known = self.SAMPLER_MODE == 'normal' and hasattr(self.dataset, 'pairs')
-        sources = self.sources(fakes) if known else fakes
+        has_pairs = self.SAMPLER_MODE == 'normal' and hasattr(self.dataset, 'pairs')
+        sources = self.sources(fakes) if has_pairs else fakes
         estimates = function(fake, real)
         return {name: e.grouped(fake=sources, real=reals) for name, e in estimates.items()}
 

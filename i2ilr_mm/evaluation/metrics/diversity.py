@@ -10,7 +10,7 @@ from mmengine.dist import get_dist_info
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..estimate import average, mean
+from ..estimate import mean_over_tasks, sample_mean
 from ..lr_match import diversity
 from ..real import gather_by_index
 from ..report import Score, score_of
@@ -45,16 +45,16 @@ class LPIPSDiversity(ResultFeatures):
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         super().prepare(module, dataloader)
-        self.sizes = Counter(self._set_of(i) for i in range(len(self.dataset)))
-        of, fewest = min(self.sizes.items(), key=lambda item: item[1])
+        self.sizes = Counter(self._set_key(i) for i in range(len(self.dataset)))
+        key, fewest = min(self.sizes.items(), key=lambda item: item[1])
         if fewest < 2:
             raise ValueError(
                 'LPIPSDiversity compares the results of one source with several targets, and '
-                f'{of[0]!r} has a single one{f" of class {of[2]!r}" if self.by_class else ""} '
+                f'{key[0]!r} has a single one{f" of class {key[2]!r}" if self.by_class else ""} '
                 f'(n_targets is {self.dataset.n_targets})'
             )
 
-    def _set_of(self, index: int) -> tuple[str, ...]:
+    def _set_key(self, index: int) -> tuple[str, ...]:
         info = self.dataset.get_data_info(index)
         classes = (info['class_name'], info['target_class']) if self.by_class else ()
         return (info['name'], *classes)
@@ -62,17 +62,17 @@ class LPIPSDiversity(ResultFeatures):
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
         """Reduce each set of results to its diversity as soon as it is whole."""
         for sample, row in zip(data_samples, self.features(data_samples)):
-            of = self._set_of(sample['sample_idx'])
-            rows = self.pending.setdefault(of, {})
+            key = self._set_key(sample['sample_idx'])
+            rows = self.pending.setdefault(key, {})
             rows[sample['sample_idx']] = row
-            if len(rows) == self.sizes[of]:
+            if len(rows) == self.sizes[key]:
                 first = min(rows)
-                self.rows[first] = diversity(torch.stack(list(self.pending.pop(of).values())))
+                self.rows[first] = diversity(torch.stack(list(self.pending.pop(key).values())))
 
     def evaluate(self) -> dict[str, float]:
-        left = len(self.pending)
+        unfinished = len(self.pending)
         self.pending = {}
-        if any(gather_by_index({get_dist_info()[0]: left}).values()):
+        if any(gather_by_index({get_dist_info()[0]: unfinished}).values()):
             raise ValueError(
                 'LPIPSDiversity did not get all results of a source on one rank, or got some '
                 "twice; set the loader's sampler=dict(type='SourceSampler')"
@@ -82,16 +82,16 @@ class LPIPSDiversity(ResultFeatures):
     def score(self, rows: dict[int, float]) -> list[Score]:
         tasks: dict[tuple[str, ...], list[int]] = {}
         for i in rows:
-            tasks.setdefault(self._set_of(i)[1:], []).append(i)
+            tasks.setdefault(self._set_key(i)[1:], []).append(i)
         estimates = [
-            mean(torch.tensor([rows[i] for i in task])).grouped(fake=self.sources(task))
+            sample_mean(torch.tensor([rows[i] for i in task])).grouped(fake=self.sources(task))
             for task in tasks.values()
         ]
         network, settings = self.network, f'mean over {len(tasks)} class pairs'
         return [
             score_of(
                 'lpips_diversity',
-                average(estimates),
+                mean_over_tasks(estimates),
                 'LPIPS between results of one source',
                 'higher',
                 sum(self.sizes.values()),

@@ -56,9 +56,9 @@ class LRConsistency(PairScores):
         self.errors = dict(zip(rows, (shrunk - target).abs().mean(dim=(1, 2, 3)).tolist()))
         estimates, n = lr_match(shrunk, target), len(rows)
         labelled = {k: e.grouped(fake=self.sources(rows)) for k, e in estimates.items()}
-        about = dict(settings=f'shrunk by {self.lr_method}')
+        fields = dict(settings=f'shrunk by {self.lr_method}')
         return [
-            score_of(f'lr_{name}', labelled[name], unit, better, n, ends, **about)
+            score_of(f'lr_{name}', labelled[name], unit, better, n, ends, **fields)
             for name, unit, better, ends in (
                 ('mae', 'grey levels', 'lower', (0, 255)),
                 ('psnr', 'dB', 'higher', (0, 100)),

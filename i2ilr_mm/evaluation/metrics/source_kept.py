@@ -56,7 +56,7 @@ class SourceKept(ResultFeatures):
         self.lr_method, self.cache_dir = lr_method, cache_dir
         self.common: Tensor | None = None
         self.source_features: Tensor | None = None
-        self.of_baselines: dict[int, dict[str, Tensor]] = {}
+        self.baseline_features: dict[int, dict[str, Tensor]] = {}
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Find the common LR picture, and the features of the sources brought to it."""
@@ -84,14 +84,14 @@ class SourceKept(ResultFeatures):
         """Keep the features of each result's detail, and of the baselines' for the same pair."""
         indices = [sample['sample_idx'] for sample in data_samples]
         details = self._detail(torch.stack([self.picture(sample) for sample in data_samples]))
-        new = [i for i in indices if i not in self.of_baselines]
+        new = [i for i in indices if i not in self.baseline_features]
         if new:
             pairs = [self._baselines(i) for i in new]
             for name, images in zip(MADE, zip(*pairs)):
                 for i, row in zip(new, self._detail(torch.cat(images))):
-                    self.of_baselines.setdefault(i, {})[name] = row.clone()
+                    self.baseline_features.setdefault(i, {})[name] = row.clone()
         for i, row in zip(indices, details):
-            self.rows[i] = {'': row.clone(), **self.of_baselines[i]}
+            self.rows[i] = {'': row.clone(), **self.baseline_features[i]}
 
     def score(self, rows: dict[int, dict[str, Tensor]]) -> list[Score]:
         assert self.source_features is not None
@@ -99,7 +99,7 @@ class SourceKept(ResultFeatures):
         own = torch.tensor([index[self.info(i, 'img_path')] for i in rows])
         size = min(GALLERY, len(self.source_features))
         groups = self.sources(rows)
-        about: dict[str, Any] = dict(
+        fields: dict[str, Any] = dict(
             network=self.network.name,
             weights=self.network.weights_hash,
             resize=self.network.resize,
@@ -109,11 +109,13 @@ class SourceKept(ResultFeatures):
         features = {name: torch.stack([row[name] for row in rows.values()]) for name in ('', *MADE)}
         features['copy_source'] = self.source_features[own]
         scores = []
-        for role, found in features.items():
-            estimate = source_kept(found, self.source_features, own, size).grouped(fake=groups)
+        for role, row_features in features.items():
+            estimate = source_kept(row_features, self.source_features, own, size).grouped(
+                fake=groups
+            )
             better = '' if role else 'higher'
-            scores.append(score_of(stem, estimate, 'share', better, n, SHARE, role=role, **about))
-        scores.insert(1, Score(stem, 1 / size, 'share', '', n, role='chance', **about))
+            scores.append(score_of(stem, estimate, 'share', better, n, SHARE, role=role, **fields))
+        scores.insert(1, Score(stem, 1 / size, 'share', '', n, role='chance', **fields))
         return scores
 
     def _mean_lr(self) -> Tensor:

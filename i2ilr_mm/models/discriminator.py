@@ -30,7 +30,7 @@ class LRResidualDiscriminator(nn.Module):
             with ``exact_lr`` have none: it is zero for all, and False saves it.
 
     Raises:
-        ValueError: If the sizes are not supported, or a choice is unknown.
+        ValueError: If img_size and lr_size are not supported, or init or norm is unknown.
     """
 
     def __init__(
@@ -61,14 +61,9 @@ class LRResidualDiscriminator(nn.Module):
         width = widths[-1]
         joined = width + 3 if residual else width
         self.conditional = DiscriminatorBlock(joined, width, False, conv)
-        self.tail = nn.ModuleList()
-        # log2(s) - 3 blocks bring s to 8, the 4 x 4 convolution without padding to 8 - 4 + 1 = 5.
-        # For s = 4 there is one logit; for other s, the halving ends below 16 or at an odd number.
-        size = lr_size
-        while size >= 16 and size % 2 == 0:
-            wider = min(2 * width, max_channels)
-            self.tail.append(DiscriminatorBlock(width, wider, True, conv))
-            width, size = wider, size // 2
+        tail = [width, *_tail_widths(width, lr_size, max_channels)]
+        self.tail = nn.ModuleList(DiscriminatorBlock(i, o, True, conv) for i, o in pairwise(tail))
+        width = tail[-1]
         self.conv = conv(width, width, kernel_size=4, padding=0)
         self.to_logits = conv(width, 1, kernel_size=1)
         init_weights(self, init)
@@ -109,3 +104,14 @@ class LRResidualDiscriminator(nn.Module):
                 f'{given}; it was built for (B, *) with {expected_image} and '
                 f'{expected_residual}: check img_size and lr_size'
             )
+
+
+def _tail_widths(width: int, size: int, max_channels: int) -> list[int]:
+    """Widths behind each halving of the features, from size x size on."""
+    # log2(s) - 3 blocks bring s to 8, the 4 x 4 convolution without padding to 8 - 4 + 1 = 5.
+    # For s = 4 there is one logit; for other s, the halving ends below 16 or at an odd number.
+    widths = []
+    while size >= 16 and size % 2 == 0:
+        width, size = min(2 * width, max_channels), size // 2
+        widths.append(width)
+    return widths

@@ -34,6 +34,17 @@ def scale_steps(img_size: int, lr_size: int) -> int:
     return steps
 
 
+def check_switches(owner: str, **switches: object) -> None:
+    """Refuse switches that are neither True nor False, such as the text 'false'.
+
+    Raises:
+        ValueError: Naming the switch of ``owner``.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ValueError(f'{owner}.{name} is {value!r}; accepted are True and False')
+
+
 def style_code(x: Tensor) -> Tensor:
     """Mean and standard deviation of each channel: (B, C, h, w) to (B, 2C)."""
     # z = (mu, sigma) of the deepest features: AdaIN's style (Huang & Belongie 2017, eq. 8). The
@@ -89,17 +100,13 @@ class I2ILRGenerator(nn.Module):
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size = img_size, lr_size
-        for name, value in (('with_cp', with_cp), ('style', style)):
-            if not isinstance(value, bool):
-                raise ValueError(f'generator.{name} is {value!r}; accepted are True and False')
+        check_switches('generator', with_cp=with_cp, style=style)
         self.with_cp = with_cp
         # Widths of I2I-LR for H / s = 2^n:  64, 128, 256, 512, 512, ... down, and back by halves
         # from the widest, but not below 64.
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
-        up = [down[-1]]
-        for _ in range(steps):
-            up.append(max(up[-1] // 2, min(base_channels, max_channels)))
-
+        narrowest = min(base_channels, max_channels)
+        up = [max(down[-1] // 2**i, narrowest) for i in range(steps + 1)]
         conv = convolution(norm)
         self.from_rgb = conv(3, down[0])
         self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))

@@ -1,6 +1,7 @@
 """The model: the schedule of one training step."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +12,14 @@ from torch import Tensor
 from .convolutions import power_iteration, shared_weights
 from .ema import decay_at, move_average
 from .networks import Networks, frozen, synchronised, unwrap
-from .objective import Objective, average, mean_loss
+from .objective import (
+    Objective,
+    average,
+    build_lr_loss,
+    build_projected_loss,
+    loss_sum,
+    mean_loss,
+)
 
 Part = tuple[Tensor, Tensor]
 """Images and their LR pictures."""
@@ -95,31 +103,12 @@ class I2ILR(Networks):
         self.gan_loss = MODELS.build(gan_loss or dict(type='SoftplusGANLoss'))
         self.r1_loss = MODELS.build(r1_loss or dict(type='R1Penalty'))
         self.cycle_loss = MODELS.build(mean_loss('cycle_loss', cycle_loss or dict(type='L1Loss')))
-        self.lr_loss = self._build_lr_loss(lr_loss)
-        self.projected_loss = self._build_projected_loss(projected_loss)
+        self.lr_loss = build_lr_loss(lr_loss, self.lr_method, self.exact)
+        self.projected_loss = build_projected_loss(projected_loss, self.projected_discriminator)
         self.source_loss = None
         if source_loss is not None:
             self.source_loss = MODELS.build(self.with_lr_method('source_loss', source_loss))
         self.objective = Objective(self, judge_reconstructions)
-
-    def _build_lr_loss(self, config: dict | None) -> Any:
-        if not config:
-            return None
-        if self.exact:
-            raise ValueError(
-                'lr_loss has no effect on a generator with exact_lr, whose results meet their LR '
-                'target: set lr_loss=None, or generator.exact_lr=None'
-            )
-        config = mean_loss('lr_loss', config)
-        return MODELS.build(config, default_args=dict(method=self.lr_method))
-
-    def _build_projected_loss(self, config: dict | None) -> Any:
-        if (self.projected_discriminator is None) != (config is None):
-            raise ValueError(
-                'projected_discriminator and projected_loss belong together: set both, such as '
-                "projected_loss=dict(type='GANLoss', gan_type='hinge', loss_weight=0.25), or none"
-            )
-        return MODELS.build(config) if config is not None else None
 
     def get_extra_state(self) -> Tensor:
         """The number of updates, kept in the state dict."""
@@ -166,9 +155,8 @@ class I2ILR(Networks):
                 wrapper = optim_wrapper['projected_discriminator']
                 views, log_p = self._update_projected(parts, fakes, wrapper)
                 log.update(log_p)
-            if len(parts) > 1:
-                # These had no graph: the memory of one part's graph is all that is held at a time.
-                fakes = [None] * len(parts)
+            # Fakes of several parts had no graph: one part's graph is all that is held at a time.
+            fakes = fakes if len(parts) == 1 else [None] * len(parts)
             log_g = self._update_generator(parts, fakes, views, sources, optim_wrapper['generator'])
         decay = decay_at(step, self.ema_decay, self.ema_warmup)
         move_average(self.generator_ema, unwrap(self.generator), decay)
@@ -211,18 +199,16 @@ class I2ILR(Networks):
                 # The G step goes back through the same results, of the same G. Several parts would
                 # hold all their graphs until then, so they are translated once more there.
                 with torch.set_grad_enabled(len(parts) == 1):
-                    fakes = self.translate_pairs(image, lr)
-                all_fakes.append(fakes)
+                    all_fakes.append(self.translate_pairs(image, lr))
                 last = i == len(parts) - 1
                 with synchronised(network, last):
-                    loss, log_fake = self.objective.fake(lr, *fakes)
+                    loss, log_fake = self.objective.fake(lr, *all_fakes[-1])
                     self._backward(wrapper, loss, retain_graph=not last)
                     del loss
                 logs.append({**log_real, **log_fake})
-        wrapper.step()
-        wrapper.zero_grad()
+        _apply(wrapper)
         log = average(logs)
-        log['loss_d'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
+        log['loss_d'] = loss_sum(log)
         if self.objective.lazy_r1_is_due(step):
             log['loss_r1'] = self._update_by_r1(parts, wrapper)
         return all_fakes, log
@@ -243,10 +229,9 @@ class I2ILR(Networks):
                     self._backward(wrapper, loss, retain_graph=not last)
                     del loss
                 logs.append(log)
-        wrapper.step()
-        wrapper.zero_grad()
+        _apply(wrapper)
         log = average(logs)
-        log['loss_p'] = torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
+        log['loss_p'] = loss_sum(log)
         return views if len(parts) == 1 else None, log
 
     def _update_generator(
@@ -259,13 +244,7 @@ class I2ILR(Networks):
     ) -> dict[str, Tensor]:
         """One G step through the updated D and P; makes the fakes anew where there are none."""
         logs = []
-        judges = [n for n in (self.discriminator, self.projected_discriminator) if n is not None]
-        with ExitStack() as stack:
-            for network in judges:
-                stack.enter_context(frozen(network))
-                stack.enter_context(shared_weights(network))
-                # Or DDP would wait for gradients of the frozen network, into the next step.
-                stack.enter_context(synchronised(network, last=False))
+        with self._frozen_judges():
             for i, (image, lr) in enumerate(parts):
                 last = i == len(parts) - 1
                 with synchronised(self.generator, last):
@@ -281,9 +260,20 @@ class I2ILR(Networks):
                     self._backward(wrapper, loss, retain_graph=not last)
                     del loss
                 logs.append(log)
-        wrapper.step()
-        wrapper.zero_grad()
+        _apply(wrapper)
         return average(logs)
+
+    @contextmanager
+    def _frozen_judges(self) -> Iterator[None]:
+        """D and P without gradients of their own, and with their weights worked out once."""
+        with ExitStack() as stack:
+            for network in (self.discriminator, self.projected_discriminator):
+                if network is not None:
+                    stack.enter_context(frozen(network))
+                    stack.enter_context(shared_weights(network))
+                    # Or DDP would wait for gradients of the frozen network, into the next step.
+                    stack.enter_context(synchronised(network, last=False))
+            yield
 
     def _backward(self, wrapper: OptimWrapper, loss: Tensor, retain_graph: bool = False) -> None:
         # All parts are of one size, so the batch's mean is M = 1/k sum_j M_j over its k parts.
@@ -304,6 +294,10 @@ class I2ILR(Networks):
                     loss = penalty * self.objective.r1_interval + idle
                     self._backward(wrapper, loss, retain_graph=not last)
                     del loss, penalty, idle
-        wrapper.step()
-        wrapper.zero_grad()
+        _apply(wrapper)
         return torch.stack(penalties).mean()
+
+
+def _apply(wrapper: OptimWrapper) -> None:
+    wrapper.step()
+    wrapper.zero_grad()

@@ -15,6 +15,9 @@ from .functional import (
     PositionalNorm,
 )
 
+Conv = type[TrainedConv2d]
+"""The kind of convolution that a block is made of."""
+
 
 def leaky_relu(x: Tensor, inplace: bool = False) -> Tensor:
     """In place only where nothing else needs ``x``: after convolutions and normalisations."""
@@ -54,7 +57,7 @@ class PONO(nn.Module):
 class MomentShortcut(nn.Module):
     """Give encoder moments to decoder features, through a 3x3 conv (Li et al. 2019, dynamic MS)."""
 
-    def __init__(self, conv: type[TrainedConv2d] = SNConv2d) -> None:
+    def __init__(self, conv: Conv = SNConv2d) -> None:
         super().__init__()
         self.conv = conv(2, 2)
 
@@ -133,11 +136,7 @@ class EncoderBlock(nn.Module):
     """Residual block of the encoder; returns features and the two pairs of PONO moments."""
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        downscale: bool,
-        conv: type[TrainedConv2d] = SNConv2d,
+        self, in_channels: int, out_channels: int, downscale: bool, conv: Conv = SNConv2d
     ) -> None:
         super().__init__()
         self.downscale = downscale
@@ -168,7 +167,7 @@ class DecoderBlock(nn.Module):
         out_channels: int,
         upscale: bool,
         lr_channels: int,
-        conv: type[TrainedConv2d] = SNConv2d,
+        conv: Conv = SNConv2d,
         style_size: int = 0,
     ) -> None:
         super().__init__()
@@ -204,11 +203,7 @@ class DiscriminatorBlock(nn.Module):
     """Residual block without normalisation."""
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        downscale: bool,
-        conv: type[TrainedConv2d] = SNConv2d,
+        self, in_channels: int, out_channels: int, downscale: bool, conv: Conv = SNConv2d
     ) -> None:
         super().__init__()
         self.downscale = downscale
@@ -223,7 +218,7 @@ class DiscriminatorBlock(nn.Module):
         return residual_sum(x, shortcut)
 
 
-def _shortcut(in_channels: int, out_channels: int, conv: type[TrainedConv2d]) -> nn.Module:
+def _shortcut(in_channels: int, out_channels: int, conv: Conv) -> nn.Module:
     if in_channels == out_channels:
         return nn.Identity()
     return conv(in_channels, out_channels, kernel_size=1, bias=False)

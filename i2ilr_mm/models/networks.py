@@ -45,6 +45,16 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+def _check_options(lr_method: str, autocast: Any, channels_last: Any, compile: Any) -> None:
+    if autocast not in AUTOCAST_DTYPES:
+        raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
+    if not isinstance(channels_last, bool):
+        raise ValueError(f'channels_last is {channels_last!r}; accepted are True and False')
+    if not isinstance(compile, (bool, dict)):
+        raise ValueError(f'compile is {compile!r}; accepted are True, False and a dict of options')
+    check_choice('lr_method', lr_method, DOWN_METHODS)
+
+
 class Networks(BaseModel):
     """G, D, P and the average of G: how they are built, run and stored, and how they predict.
 
@@ -69,24 +79,10 @@ class Networks(BaseModel):
                 "ranges and BGR; set data_preprocessor=dict(type='I2ILRPreprocessor')"
             )
         super().__init__(data_preprocessor=preprocessor)
-        if autocast not in AUTOCAST_DTYPES:
-            raise ValueError(f"autocast is '{autocast}'; accepted are None and 'bfloat16'")
-        if not isinstance(channels_last, bool):
-            raise ValueError(f'channels_last is {channels_last!r}; accepted are True and False')
-        if not isinstance(compile, (bool, dict)):
-            raise ValueError(
-                f'compile is {compile!r}; accepted are True, False and a dict of options'
-            )
-        check_choice('lr_method', lr_method, DOWN_METHODS)
+        _check_options(lr_method, autocast, channels_last, compile)
         self.lr_method, self.channels_last = lr_method, channels_last
         self.autocast_dtype = getattr(torch, autocast) if autocast else None
-        generator = self.with_lr_method('generator', generator)
-        self.generator = MODELS.build(generator)
-        self.discriminator = MODELS.build(discriminator)
-        self.generator_ema = MODELS.build(generator).requires_grad_(False)
-        # A copy at the start, as published: an average that started at other weights would first
-        # have to forget them.
-        self.generator_ema.load_state_dict(self.generator.state_dict())
+        self._build(self.with_lr_method('generator', generator), discriminator)
         self.projected_discriminator: Any = None
         if projected_discriminator is not None:
             self.projected_discriminator = MODELS.build(projected_discriminator)
@@ -96,6 +92,14 @@ class Networks(BaseModel):
         self.compiled = compile is not False
         if self.compiled:
             self._compile(compile if isinstance(compile, dict) else {})
+
+    def _build(self, generator: dict, discriminator: dict) -> None:
+        self.generator = MODELS.build(generator)
+        self.discriminator = MODELS.build(discriminator)
+        self.generator_ema = MODELS.build(generator).requires_grad_(False)
+        # A copy at the start, as published: an average that started at other weights would first
+        # have to forget them.
+        self.generator_ema.load_state_dict(self.generator.state_dict())
 
     def _compile(self, options: dict) -> None:
         self.generator.compile(**options)

@@ -21,6 +21,7 @@ Without judged reconstructions there are two terms in place of four: 2 for reals
 from typing import Any
 
 import torch
+from mmagic.registry import MODELS
 from torch import Tensor
 
 from ..lr import GREY_LEVELS, down
@@ -43,6 +44,46 @@ def mean_loss(name: str, config: dict) -> dict:
             f'with the batch, its parts and the number of GPUs'
         )
     return config
+
+
+def build_lr_loss(config: dict | None, lr_method: str, exact: bool) -> Any:
+    """The LR loss of a model, with the model's LR operator; None without a config.
+
+    Args:
+        config: Its config, or None.
+        lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
+        exact: Whether the generator ends in an exact LR layer.
+
+    Raises:
+        ValueError: If the generator meets its LR targets anyway, or the reduction is not the mean.
+    """
+    if not config:
+        return None
+    if exact:
+        raise ValueError(
+            'lr_loss has no effect on a generator with exact_lr, whose results meet their LR '
+            'target: set lr_loss=None, or generator.exact_lr=None'
+        )
+    return MODELS.build(mean_loss('lr_loss', config), default_args=dict(method=lr_method))
+
+
+def build_projected_loss(config: dict | None, discriminator: Any) -> Any:
+    """The adversarial loss of the projected discriminator; None where there is none.
+
+    Raises:
+        ValueError: If one of the two is missing.
+    """
+    if (discriminator is None) != (config is None):
+        raise ValueError(
+            'projected_discriminator and projected_loss belong together: set both, such as '
+            "projected_loss=dict(type='GANLoss', gan_type='hinge', loss_weight=0.25), or none"
+        )
+    return MODELS.build(config) if config is not None else None
+
+
+def loss_sum(log: dict[str, Tensor]) -> Tensor:
+    """The sum of a log's losses."""
+    return torch.stack([v for k, v in log.items() if k.startswith('loss')]).sum()
 
 
 def average(logs: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ def test_r1_computes_no_weight_gradients_that_nobody_asks_for(monkeypatch):
     monkeypatch.setattr(
         functional,
         '_gradient',
-        lambda *a, of_weight: calls.append(of_weight) or original(*a, of_weight),
+        lambda *a, wrt_weight: calls.append(wrt_weight) or original(*a, wrt_weight),
     )
     x = torch.randn(1, 3, 4, 4, requires_grad=True)
     weight = torch.randn(2, 3, 3, 3, requires_grad=True)

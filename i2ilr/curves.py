@@ -15,7 +15,11 @@ TITLES = {'lr_mae': 'LR error, grey levels', 'lr_within2': 'cells within 2 level
 """Titles of curves that are not their score's name."""
 
 
-def read_validations(work_dir: str) -> dict[str, list[tuple[float, float]]]:
+Curves = dict[str, list[tuple[float, float]]]
+"""Score -> (kimg, value) of every validation."""
+
+
+def read_validations(work_dir: str) -> Curves:
     """All validations that the logs of a work dir hold: score -> (kimg, value), in order.
 
     A run that was resumed has several logs; of two validations at one step the later one counts.
@@ -39,7 +43,7 @@ def read_validations(work_dir: str) -> dict[str, list[tuple[float, float]]]:
     if not validations:
         raise ValueError(f"the logs in '{work_dir}' hold no validation yet")
     steps, kimg = zip(*sorted(seen.items()))
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: Curves = {}
     for step, row in sorted(validations.items()):
         for name, value in row.items():
             if name not in ('step', 'data_time', 'time') and isinstance(value, (int, float)):
@@ -75,36 +79,40 @@ def plot_curves(runs: dict[str, str], path: str) -> None:
     """
     curves = {name: read_validations(work_dir) for name, work_dir in runs.items()}
     shown = list(dict.fromkeys(key for run in curves.values() for key in run))
-    against = [
-        (source_kept, f'kd{source_kept.removeprefix(KEPT)}')
-        for source_kept in shown
-        if source_kept.startswith(KEPT)
-    ]
+    against = [(key, f'kd{key.removeprefix(KEPT)}') for key in shown if key.startswith(KEPT)]
     against = [(source_kept, realism) for source_kept, realism in against if realism in shown]
     count = len(shown) + len(against)
     columns = min(4, count)
     rows = -(-count // columns)
     figure, axes = new_figure(rows, columns)
     for axis, key in zip(axes, shown):
-        for name, run in curves.items():
-            if key in run:
-                axis.plot(*zip(*run[key]), marker='.', label=name)
-        axis.set_title(TITLES.get(key, key))
-        axis.set_xlabel('thousand pictures seen')
-        if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
-            axis.set_ylim(bottom=0)  # near enough that it should be seen
-    for axis, (source_kept, realism) in zip(axes[len(shown) :], against):
-        for name, run in curves.items():
-            if source_kept in run and realism in run:
-                _draw_against(axis, dict(run[source_kept]), dict(run[realism]), name)
-        axis.set_title(f'{realism} against {source_kept}')
-        axis.set_xlabel('source kept (right is better)')
-        axis.set_ylabel('kernel distance (down is better)')
+        _draw_score(axis, curves, key)
+    for axis, scores in zip(axes[len(shown) :], against):
+        _draw_trade_off(axis, curves, *scores)
     for axis in axes[count:]:
         axis.remove()
     if len(curves) > 1:
         axes[0].legend()
     save_figure(figure, path)
+
+
+def _draw_score(axis: Any, curves: dict[str, Curves], key: str) -> None:
+    for name, run in curves.items():
+        if key in run:
+            axis.plot(*zip(*run[key]), marker='.', label=name)
+    axis.set_title(TITLES.get(key, key))
+    axis.set_xlabel('thousand pictures seen')
+    if axis.get_ylim()[0] < 0.5 * axis.get_ylim()[1]:
+        axis.set_ylim(bottom=0)  # near enough that it should be seen
+
+
+def _draw_trade_off(axis: Any, curves: dict[str, Curves], source_kept: str, realism: str) -> None:
+    for name, run in curves.items():
+        if source_kept in run and realism in run:
+            _draw_against(axis, dict(run[source_kept]), dict(run[realism]), name)
+    axis.set_title(f'{realism} against {source_kept}')
+    axis.set_xlabel('source kept (right is better)')
+    axis.set_ylabel('kernel distance (down is better)')
 
 
 def _draw_against(axis: Any, source_kept: dict, realism: dict, name: str) -> None:

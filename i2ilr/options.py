@@ -85,6 +85,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='bfloat16 in place of float32: faster on most GPUs'
+    )
+
+
 def parse_with_model(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """Read arguments with a model: --model MODEL, or a config and its checkpoint.
 

@@ -22,6 +22,17 @@ def check_parts(cfg: Config) -> None:
     """
     if (cfg.get('model') or {}).get('type') != 'I2ILR':
         return
+    _check_scoring(cfg)
+    _check_epochs(cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {})
+    for hook in cfg.get('custom_hooks') or []:
+        if getattr(_class_of(hook, HOOKS), '__name__', '') == 'VisualizationHook':
+            raise ValueError(
+                'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
+                'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
+            )
+
+
+def _check_scoring(cfg: Config) -> None:
     for kind, plain in (('val', 'ValLoop'), ('test', 'TestLoop')):
         loop = cfg.get(f'{kind}_cfg')
         if isinstance(loop, dict) and loop.get('type', plain) == plain:
@@ -40,7 +51,9 @@ def check_parts(cfg: Config) -> None:
                     f'{kind}_evaluator has {metric_class.__name__}, which cannot score '
                     f'translations towards LR targets: {hint}'
                 )
-    loop, loader = cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {}
+
+
+def _check_epochs(loop: dict, loader: dict) -> None:
     by_epoch = loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')
     if by_epoch and (loader.get('sampler') or {}).get('type') == 'PairSampler':
         raise ValueError(
@@ -48,12 +61,6 @@ def check_parts(cfg: Config) -> None:
             "type='ResumableTrainLoop', max_iters=...), or train_dataloader.sampler=dict("
             "type='DefaultSampler', shuffle=True)"
         )
-    for hook in cfg.get('custom_hooks') or []:
-        if getattr(_class_of(hook, HOOKS), '__name__', '') == 'VisualizationHook':
-            raise ValueError(
-                'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
-                'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
-            )
 
 
 def _class_of(part: Any, registry: Registry) -> type | None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..options import add_model_arguments, parse_with_model
+from ..options import add_device_arguments, add_model_arguments, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -23,12 +23,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--max-upload-mb', type=float, default=20.0, metavar='MB', help='default 20'
     )
-    parser.add_argument(
-        '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 in place of float32: faster on most GPUs'
-    )
+    add_device_arguments(parser)
     return parse_with_model(parser, argv)
 
 

@@ -7,7 +7,7 @@ pictures could not be used, and the rest was translated.
 import argparse
 import sys
 
-from ..options import add_model_arguments, parse_with_model
+from ..options import add_device_arguments, add_model_arguments, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -56,12 +56,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
     parser.add_argument('--overwrite', action='store_true', help='make results anew that exist')
     parser.add_argument('--batch-size', type=int, default=16, help='default 16')
-    parser.add_argument(
-        '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 in place of float32: faster on most GPUs'
-    )
+    add_device_arguments(parser)
     return parse_with_model(parser, argv)
 
 

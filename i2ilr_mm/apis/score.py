@@ -1,7 +1,7 @@
 """Score a model on the test pairs of a config: what `i2ilr test` does."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from mmengine.config import Config
@@ -15,6 +15,7 @@ from ..evaluation.baselines import BASELINES, Baseline
 from ..evaluation.grid import COLUMNS
 from ..evaluation.report import collect_reports, report_dict, report_table
 from ..inference.model import init_model, load_weights, read_weights
+from ..models.i2ilr import I2ILR
 from ..models.networks import unwrap
 from .runner import build_runner, config_errors, leave_group
 from .samples import draw_plots, draw_samples
@@ -49,12 +50,7 @@ def score(
         FileNotFoundError: If data, checkpoint or a weight file is missing.
         ValueError: If a checkpoint does not fit the config, or two columns would have one title.
     """
-    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in compared]
-    if twice := {title for title in titles if [*COLUMNS, *titles].count(title) > 1}:
-        raise ValueError(
-            f'several columns would be called {sorted(twice)}; give each of them a name of its own '
-            f'of at most {TITLE_LENGTH} characters: NAME=CHECKPOINT'
-        )
+    titles = _titles(compared)
     cfg.load_from, cfg.resume = None, False  # of a training's own copy of its config
     without_file = checkpoint == 'untrained' or checkpoint in BASELINES
     weights = None if without_file else read_weights(checkpoint)
@@ -75,14 +71,29 @@ def score(
         dataset = runner.test_loop.dataloaders[0].dataset
         _report(runner.cfg, metrics, dataset, checkpoint, out)
         if samples:
-            count = min(8, len(dataset))
-            indices = [i * len(dataset) // count for i in range(count)]
-            draw_samples(model, dataset, indices, samples, compared_models)
-            print(f'samples: {samples}')
+            _draw_some(model, dataset, samples, compared_models)
         if plots:
             draw_plots(model, metrics, dataset, plots, compared_models)
     del runner, model
     leave_group()
+
+
+def _titles(names: Iterable[str]) -> list[str]:
+    titles = [os.path.basename(name)[:TITLE_LENGTH] for name in names]
+    if twice := {title for title in titles if [*COLUMNS, *titles].count(title) > 1}:
+        raise ValueError(
+            f'several columns would be called {sorted(twice)}; give each of them a name of its own '
+            f'of at most {TITLE_LENGTH} characters: NAME=CHECKPOINT'
+        )
+    return titles
+
+
+def _draw_some(model: I2ILR, dataset: PairedPool, path: str, compared: dict[str, I2ILR]) -> None:
+    """Draw up to eight pairs, spread evenly over the data."""
+    count = min(8, len(dataset))
+    indices = [i * len(dataset) // count for i in range(count)]
+    draw_samples(model, dataset, indices, path, compared)
+    print(f'samples: {path}')
 
 
 def _report(

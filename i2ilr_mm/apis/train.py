@@ -28,25 +28,26 @@ def set_resume(cfg: Config, resume: str | None) -> None:
                 f"'{cfg.work_dir}' holds an earlier run, up to '{os.path.basename(last)}': go on "
                 f'with it by --resume, or choose another --work-dir'
             )
-        return
-    if resume != 'auto':
-        if not os.path.isfile(resume):
-            raise FileNotFoundError(f"--resume: there is no checkpoint '{resume}'")
-        cfg.load_from = resume
-        if last and os.path.realpath(last) != os.path.realpath(resume):
-            print_log(
-                f"--resume: '{cfg.work_dir}' also holds '{os.path.basename(last)}', which a plain "
-                f'--resume would take; another --work-dir keeps the two apart',
-                'current',
-                30,
-            )
-    elif last is None:
+    elif resume == 'auto' and last is None:
         print_log(f"--resume: no checkpoint in '{cfg.work_dir}' yet, starting anew", 'current')
         cfg.resume = False
-        return
     else:
-        cfg.load_from = last
-    cfg.resume = True
+        cfg.load_from = last if resume == 'auto' else _named_checkpoint(cfg, resume, last)
+        cfg.resume = True
+
+
+def _named_checkpoint(cfg: Config, path: str, last: str | None) -> str:
+    """A checkpoint that the user names; warns if the work dir holds another one."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"--resume: there is no checkpoint '{path}'")
+    if last and os.path.realpath(last) != os.path.realpath(path):
+        print_log(
+            f"--resume: '{cfg.work_dir}' also holds '{os.path.basename(last)}', which a plain "
+            f'--resume would take; another --work-dir keeps the two apart',
+            'current',
+            30,
+        )
+    return path
 
 
 def set_amp(cfg: Config) -> None:

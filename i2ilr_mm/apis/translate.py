@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from i2ilr.files import replacing
@@ -83,11 +86,10 @@ def translate_files(
     pairs = [(task.source, task.target) for task in todo]
     results = translator.stream(pairs, project, strength, cells, read)
     failed, worst = _write(zip(todo, results), len(todo), out, settings, read)
-    ready = [task for task in tasks if os.path.exists(task.file)]
-    if grid and ready and grid_is_new:
-        _draw_grid(translator, read, ready, strength, cells, grid)
-    elif not grid_is_new:
+    if not grid_is_new:
         print(f'grid: {grid} exists and is left as it is; --overwrite draws it anew')
+    elif grid:
+        _draw_grid(translator, read, tasks, strength, cells, grid)
     print(
         f'{len(todo) - failed} of {len(tasks)} pairs translated into {out}'
         + (f', {failed} could not be' if failed else '')
@@ -145,9 +147,7 @@ def _write(
         tqdm(total=count, unit='picture', disable=None) as bar,
     ):
         for task, result in results:
-            saved = (
-                _save(result, task, settings, read) if isinstance(result, Translation) else result
-            )
+            saved = _save(result, task, settings, read)
             if isinstance(saved, Failure):
                 failed += 1
                 problem = str(saved.error) or f"{type(saved.error).__name__} at '{task.source}'"
@@ -162,9 +162,11 @@ def _write(
 
 
 def _save(
-    result: Translation, task: Task, settings: dict[str, str], read: Reader
+    result: Translation | Failure, task: Task, settings: dict[str, str], read: Reader
 ) -> Translation | Failure:
-    """Write a result's file; returns the result, or what went wrong."""
+    """Write a result's file, if there is one; returns the result, or what went wrong."""
+    if isinstance(result, Failure):
+        return result
     try:
         # Full paths go into the report alone: pictures are passed on to others.
         result.source_name = shown(os.path.basename(task.source))
@@ -194,15 +196,8 @@ def _draw_grid(
     path: str,
 ) -> None:
     """Lay results out from their files: source, LR target, result, the result shrunk, its error."""
-    rows = []
-    for task in tasks:
-        try:
-            row = read.source(task.source), read.target(task.target), translator.source(task.file)
-        except ValueError:  # a result can outlive its pictures
-            continue
-        rows.append(row)
-        if len(rows) == MOST_ROWS:
-            break
+    ready = [task for task in tasks if os.path.exists(task.file)]
+    rows = list(islice(_grid_rows(translator, read, ready), MOST_ROWS))
     if not rows:
         return
     source, lr, image = (torch.stack(column) for column in zip(*rows))
@@ -213,5 +208,14 @@ def _draw_grid(
     with replacing(path) as partial:
         picture.save(partial, 'png')
     print(
-        f'grid: {path}' + (f', the first {MOST_ROWS} of {len(tasks)}' if tasks[MOST_ROWS:] else '')
+        f'grid: {path}' + (f', the first {MOST_ROWS} of {len(ready)}' if ready[MOST_ROWS:] else '')
     )
+
+
+def _grid_rows(
+    translator: Translator, read: Reader, tasks: list[Task]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Source, LR target and result of each task whose pictures can still be read."""
+    for task in tasks:
+        with suppress(ValueError):  # a result can outlive its pictures
+            yield read.source(task.source), read.target(task.target), translator.source(task.file)

@@ -17,7 +17,7 @@ from i2ilr_mm.lr import down
 from .accuracy import differences
 from .pictures import batch_of, data_root, data_wait
 from .report import machine, markdown
-from .timing import DEVICE, Step, figures, interleaved, matrix_peaks, profile, say
+from .timing import DEVICE, Step, Steps, figures, interleaved, matrix_peaks, profile, say
 from .variants import REFERENCE, build, prepare
 
 
@@ -40,22 +40,10 @@ def benchmark(
     data = data_root(cfg)
     image = batch_of(cfg, data)
     lr = down(image, cfg.lr_size, cfg.lr_method)
-    steps, results = {}, {}
     variants = {REFERENCE: dict(plain=True, channels_last=False), **variants}
-    for name, options in variants.items():
-        try:
-            say(f'preparing {name}')
-            steps[name], results[name] = prepare(cfg, options, image, lr)
-        except Exception as error:  # of an option that this machine cannot do
-            if name == REFERENCE:
-                raise
-            say(f'{name} left out: {type(error).__name__}: {str(error)[:200]}')
-    for name, seconds in interleaved(steps, rounds).items():
-        peak = peaks[variants[name].get('autocast') or 'float32']
-        results[name].update(figures(seconds, len(image), results[name]['gmac_per_image'], peak))
-    for result in results.values():
-        pairs = zip(results[REFERENCE]['seconds'], result['seconds'])
-        result['speedup'] = statistics.median(a / b for a, b in pairs)
+    steps, results = _prepared(cfg, variants, image, lr)
+    own_peaks = {n: peaks[o.get('autocast') or 'float32'] for n, o in variants.items()}
+    _time(steps, results, own_peaks, len(image), rounds)
     report = dict(
         machine=machine(),
         config=os.path.basename(cfg.filename),
@@ -71,6 +59,42 @@ def benchmark(
     )
     if with_data:
         report['data'] = data_wait(cfg, data, steps.get('default'))
+    return _write(report, out)
+
+
+def _prepared(
+    cfg: Config, variants: dict[str, dict], image: Tensor, lr: Tensor
+) -> tuple[dict[str, Steps], dict[str, dict[str, Any]]]:
+    """Steps and first results of every variant that this machine can run."""
+    steps, results = {}, {}
+    for name, options in variants.items():
+        try:
+            say(f'preparing {name}')
+            steps[name], results[name] = prepare(cfg, options, image, lr)
+        except Exception as error:  # of an option that this machine cannot do
+            if name == REFERENCE:
+                raise
+            say(f'{name} left out: {type(error).__name__}: {str(error)[:200]}')
+    return steps, results
+
+
+def _time(
+    steps: dict[str, Steps],
+    results: dict[str, dict[str, Any]],
+    peaks: dict[str, float],
+    batch_size: int,
+    rounds: int,
+) -> None:
+    """Add times to the results, and how much faster than the reference each variant is."""
+    for name, seconds in interleaved(steps, rounds).items():
+        gmac = results[name]['gmac_per_image']
+        results[name].update(figures(seconds, batch_size, gmac, peaks[name]))
+    for result in results.values():
+        pairs = zip(results[REFERENCE]['seconds'], result['seconds'])
+        result['speedup'] = statistics.median(a / b for a, b in pairs)
+
+
+def _write(report: dict[str, Any], out: str) -> str:
     text = markdown(report)
     write_json(os.path.join(out, 'benchmark.json'), report)
     with replacing(os.path.join(out, 'benchmark.md')) as path, open(path, 'w') as file:

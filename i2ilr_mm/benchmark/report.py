@@ -28,6 +28,25 @@ def machine() -> dict[str, Any]:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as Markdown tables."""
+    lines = [*_steps(report), *_differences(report['differences'])]
+    for name, operations in report['profiles'].items():
+        lines += ['', f'| profile: {name} | calls | share |', '|---|---|---|']
+        for r in operations:
+            lines.append(f'| {r["operation"]} | {r["calls"]} | {r["share"]:.1%} |')
+    lines += ['', '| inference | img/s | largest difference |', '|---|---|---|']
+    for name, r in report['inference'].items():
+        lines.append(f'| {name} | {r["img_per_s"]:.2f} | {r["largest_difference"]:.0e} |')
+    if data := report.get('data'):
+        wait = f'; the step waits {data["wait_share"]:.1%} of the time' if len(data) > 2 else ''
+        lines += [
+            '',
+            f'Input pipeline: {data["loader_img_per_s"]:.0f} img/s with {data["workers"]} '
+            f'workers{wait}.',
+        ]
+    return '\n'.join([*lines, ''])
+
+
+def _steps(report: dict[str, Any]) -> list[str]:
     on = report['machine']
     place = on['gpu'] or f'{on["cpu"]}, {on["threads"]} threads'
     lines = [
@@ -45,27 +64,17 @@ def markdown(report: dict[str, Any]) -> str:
             f'{r["gmac_per_image"]:.1f} | {r["gmac_per_s"]:.0f} | {r["share_of_peak"]:.0%} | '
             f'{r["peak_memory_gib"]:.2f} |'
         )
-    lines += [
+    return lines
+
+
+def _differences(differences: dict[str, dict[str, float]]) -> list[str]:
+    names = next(iter(differences.values()))
+    return [
         '',
-        f'| relative difference from the {REFERENCE} in float64 | '
-        + ' | '.join(next(iter(report['differences'].values())))
-        + ' |',
-        '|---' * (1 + len(next(iter(report['differences'].values())))) + '|',
+        f'| relative difference from the {REFERENCE} in float64 | ' + ' | '.join(names) + ' |',
+        '|---' * (1 + len(names)) + '|',
+        *(
+            f'| {name} | ' + ' | '.join(f'{v:.0e}' for v in values.values()) + ' |'
+            for name, values in differences.items()
+        ),
     ]
-    for name, r in report['differences'].items():
-        lines.append(f'| {name} | ' + ' | '.join(f'{v:.0e}' for v in r.values()) + ' |')
-    for name, operations in report['profiles'].items():
-        lines += ['', f'| profile: {name} | calls | share |', '|---|---|---|']
-        for r in operations:
-            lines.append(f'| {r["operation"]} | {r["calls"]} | {r["share"]:.1%} |')
-    lines += ['', '| inference | img/s | largest difference |', '|---|---|---|']
-    for name, r in report['inference'].items():
-        lines.append(f'| {name} | {r["img_per_s"]:.2f} | {r["largest_difference"]:.0e} |')
-    if data := report.get('data'):
-        wait = f'; the step waits {data["wait_share"]:.1%} of the time' if len(data) > 2 else ''
-        lines += [
-            '',
-            f'Input pipeline: {data["loader_img_per_s"]:.0f} img/s with {data["workers"]} '
-            f'workers{wait}.',
-        ]
-    return '\n'.join([*lines, ''])

@@ -135,6 +135,25 @@ def _deep_grey(file: Any) -> Image.Image | None:
         file = io.BytesIO(Path(file).read_bytes())
     file.seek(0)
     data = file.read()
+    tags = _deep_grey_tags(data)
+    if tags is None:
+        return None
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if values is None or values.ndim != 2 or values.dtype != np.uint16:
+        return None
+    bits, black_is_zero = tags
+    full = (2**bits - 1) * 2 ** (16 - bits)
+    share = values / full if black_is_zero else 1 - values / full
+    image = Image.fromarray((share * 65535).round().astype(np.uint16))
+    image.format = 'TIFF'
+    return image
+
+
+def _deep_grey_tags(data: bytes) -> tuple[int, bool] | None:
+    """Bits a pixel, and whether 0 is black; None for anything but one channel of 10 to 16 bits."""
     if data[:4] not in (b'II*\0', b'MM\0*'):
         return None
     try:
@@ -147,17 +166,7 @@ def _deep_grey(file: Any) -> Image.Image | None:
         return None
     if len(bits) != 1 or bits[0] not in (10, 12, 14, 16) or tags.get(262) not in (0, 1):
         return None
-    try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    if values is None or values.ndim != 2 or values.dtype != np.uint16:
-        return None
-    full = (2 ** bits[0] - 1) * 2 ** (16 - bits[0])
-    share = values / full if tags[262] == 1 else 1 - values / full
-    image = Image.fromarray((share * 65535).round().astype(np.uint16))
-    image.format = 'TIFF'
-    return image
+    return bits[0], tags[262] == 1
 
 
 _libtiff_lock = threading.Lock()

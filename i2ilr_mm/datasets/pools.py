@@ -146,21 +146,16 @@ class ImagePool(BaseDataset):
                 + '; '.join(bad[:10])
                 + ('; ...' if len(bad) > 10 else '')
             )
-        if enlarged:
-            print_log(
-                f'{len(enlarged)} of {len(paths)} pictures are smaller than img_size='
-                f'{self.img_size} and will be enlarged, which teaches blur; first: {enlarged[0]}',
-                'current',
-                WARNING,
-            )
-        if large:
-            print_log(
-                f'{len(large)} of {len(paths)} pictures have more than {LARGE // 10**6} million '
-                f'pixels and are decoded anew at every visit, which slows training down: shrink '
-                f'them once; first: {large[0]}',
-                'current',
-                WARNING,
-            )
+        _warn(
+            f'of {len(paths)} pictures are smaller than img_size={self.img_size} and will be '
+            f'enlarged, which teaches blur',
+            enlarged,
+        )
+        _warn(
+            f'of {len(paths)} pictures have more than {LARGE // 10**6} million pixels and are '
+            f'decoded anew at every visit, which slows training down: shrink them once',
+            large,
+        )
 
     @cached_property
     def content_hash(self) -> str:
@@ -201,3 +196,8 @@ class ImagePool(BaseDataset):
             f'{type(self).__name__}(data_root={self.data_root!r}, split={self.split!r}, '
             f'img_size={self.img_size}, lr_size={self.lr_size}, pipeline={self.pipeline})'
         )
+
+
+def _warn(text: str, pictures: list[str]) -> None:
+    if pictures:
+        print_log(f'{len(pictures)} {text}; first: {pictures[0]}', 'current', WARNING)

@@ -67,15 +67,22 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
         held_out = _held_out(names)
         return {n: n for n in names if (n in held_out) == (split != 'train')}
     for candidate in (split, *(('val', 'test') if split != 'train' else ())):
-        chosen = {}
-        for name, within in inner.items():
-            top, _, rest = within.partition('/')
-            if rest and top in folders and folders[top][0] == candidate:
-                own_class = folders[top][1]
-                chosen[name] = f'{own_class}/{rest}' if own_class else rest
-        if chosen:
+        if chosen := _in_folders(inner, folders, candidate):
             return chosen
     return {}
+
+
+def _in_folders(
+    inner: dict[str, str], folders: dict[str, tuple[str, str]], split: str
+) -> dict[str, str]:
+    """Pictures in the folders of a split, named by what is below them and by the folders' class."""
+    chosen = {}
+    for name, within in inner.items():
+        top, _, rest = within.partition('/')
+        if rest and top in folders and folders[top][0] == split:
+            own_class = folders[top][1]
+            chosen[name] = f'{own_class}/{rest}' if own_class else rest
+    return chosen
 
 
 def _held_out(names: list[str]) -> set[str]:

@@ -1,5 +1,7 @@
 """The two Inceptions of published FIDs, and the resize that belongs to the older one."""
 
+from typing import Any
+
 import torch
 from mmagic.evaluation.functional.fid_inception import fid_inception_v3
 from mmagic.registry import MODELS
@@ -9,14 +11,6 @@ from ..compat import check_torchvision
 from ..loading import load_weights_only
 from ..weights import WeightFile
 from .features import FeatureNetwork
-
-
-def _load(network: nn.Module, path: str, file: WeightFile) -> None:
-    try:
-        network.load_state_dict(load_weights_only(path, map_location='cpu'))
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"'{path}' does not hold {file.name}: {reason}") from error
 
 
 def resize_like_tensorflow1(images: Tensor, size: int) -> Tensor:
@@ -40,11 +34,8 @@ def _taps(size_in: int, size_out: int) -> Tensor:
     return matrix
 
 
-@MODELS.register_module()
-class InceptionTF(FeatureNetwork):
-    """Inception of published FIDs: TensorFlow's weights of 2015 and TensorFlow's resize (2048-d).
-
-    Equal to torch-fidelity's extractor, with the weight file of that project.
+class _Inception(FeatureNetwork):
+    """An Inception v3 without its classifier.
 
     Args:
         weights: The weight file; None looks in ~/.cache/i2ilr_mm.
@@ -53,6 +44,37 @@ class InceptionTF(FeatureNetwork):
         FileNotFoundError: If the weight file is missing; says what to put where.
         ImportError: If torchvision is missing.
         ValueError: If it is another one.
+    """
+
+    file: WeightFile
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        check_torchvision(self.name)
+        self.weights = self.file.find(weights)
+        self.network = self.architecture()
+        try:
+            self.network.load_state_dict(load_weights_only(self.weights, map_location='cpu'))
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"'{self.weights}' does not hold {self.file.name}: {reason}"
+            ) from error
+        self.network.fc = nn.Identity()
+        self.freeze()
+
+    @staticmethod
+    def architecture() -> Any:
+        """The network with its classifier, without weights."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class InceptionTF(_Inception):
+    """Inception of published FIDs: TensorFlow's weights of 2015 and TensorFlow's resize (2048-d).
+
+    Equal to torch-fidelity's extractor, with the weight file of that project. Arguments and errors
+    are those of :class:`_Inception`.
     """
 
     name = 'Inception v3 2015-12-05 (TensorFlow)'
@@ -65,34 +87,22 @@ class InceptionTF(FeatureNetwork):
         '6726825d',
     )
 
-    def __init__(self, weights: str | None = None) -> None:
-        super().__init__()
-        check_torchvision(self.name)
-        self.weights = self.file.find(weights)
-        self.network = fid_inception_v3(load_ckpt=False)
-        _load(self.network, self.weights, self.file)
-        self.network.fc = nn.Identity()
-        self.freeze()
+    @staticmethod
+    def architecture() -> Any:
+        return fid_inception_v3(load_ckpt=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network((resize_like_tensorflow1(images.float(), 299) - 128) / 128)
 
 
 @MODELS.register_module()
-class InceptionTorchvision(FeatureNetwork):
+class InceptionTorchvision(_Inception):
     """torchvision's Inception, as StarGAN v2 scores with it (2048-d).
 
     Pictures are resized to 299 x 299 as Pillow does (bilinear, antialiased, rounded to uint8) and
     normalised with ImageNet's mean and deviation. The resize is torch's, which differs from
-    Pillow's by one level in less than one value of a hundred.
-
-    Args:
-        weights: The weight file; None looks in ~/.cache/i2ilr_mm.
-
-    Raises:
-        FileNotFoundError: If the weight file is missing; says what to put where.
-        ImportError: If torchvision is missing.
-        ValueError: If it is another one.
+    Pillow's by one level in less than one value of a hundred. Arguments and errors are those of
+    :class:`_Inception`.
     """
 
     name = 'Inception v3 (torchvision)'
@@ -107,17 +117,15 @@ class InceptionTorchvision(FeatureNetwork):
     )
 
     def __init__(self, weights: str | None = None) -> None:
-        super().__init__()
-        check_torchvision(self.name)
-        from torchvision.models import inception_v3
-
-        self.weights = self.file.find(weights)
-        self.network = inception_v3(transform_input=False, init_weights=False)
-        _load(self.network, self.weights, self.file)
-        self.network.fc = nn.Identity()
+        super().__init__(weights)
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer('deviation', torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
-        self.freeze()
+
+    @staticmethod
+    def architecture() -> Any:
+        from torchvision.models import inception_v3
+
+        return inception_v3(transform_input=False, init_weights=False)
 
     def forward(self, images: Tensor) -> Tensor:
         from torchvision.transforms.v2.functional import resize

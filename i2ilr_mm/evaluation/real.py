@@ -54,6 +54,17 @@ def real_features(
     broadcast_object_list(cached)  # the main rank's view of the folder decides for all
     if cached[0]:
         return features
+    rows = gather_by_index(_rows_of_this_rank(pool, network, batch_size))
+    if not is_main_process():
+        return None
+    features = torch.stack(list(rows.values()))
+    _save(features, path)
+    return features
+
+
+def _rows_of_this_rank(
+    pool: Any, network: Callable[[Tensor], Tensor], batch_size: int
+) -> dict[int, Tensor]:
     pictures = pool.real_pictures()
     rank, world_size = get_dist_info()
     indices = list(range(rank, len(pictures), world_size))
@@ -62,12 +73,7 @@ def real_features(
         chunk = indices[start : start + batch_size]
         images = torch.stack([pool.real_image(pictures[i]) for i in chunk])
         rows.update(zip(chunk, map(torch.clone, network(images))))
-    rows = gather_by_index(rows)
-    if not is_main_process():
-        return None
-    features = torch.stack(list(rows.values()))
-    _save(features, path)
-    return features
+    return rows
 
 
 def _cache_path(pool: Any, identity: str, cache_dir: str | None) -> str | None:

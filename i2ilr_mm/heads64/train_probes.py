@@ -60,6 +60,15 @@ def train_probes(
         raise ValueError(
             f"'{data_root}' has {len(images)} training heads; at least {batch_size} are needed"
         )
+    probes = _trained(images, truth, epochs, batch_size, lr_size)
+    with replacing(out) as partial:
+        save_file(probes.state_dict(), partial)
+    return _accuracies(probes.eval(), *load_heads(data_root, 'test'), lr_size)
+
+
+def _trained(
+    images: Tensor, truth: list[dict], epochs: int, batch_size: int, lr_size: int | None
+) -> HeadProbes:
     torch.manual_seed(0)
     probes = HeadProbes()
     probes.backgrounds.copy_(_centres(background_colour(images)))
@@ -79,9 +88,7 @@ def train_probes(
             loss.backward()
             optimizer.step()
             schedule.step()
-    with replacing(out) as partial:
-        save_file(probes.state_dict(), partial)
-    return _accuracies(probes.eval(), *load_heads(data_root, 'test'), lr_size)
+    return probes
 
 
 def load_heads(data_root: str, split: str) -> tuple[Tensor, list[dict]]:

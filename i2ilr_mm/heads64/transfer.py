@@ -16,7 +16,7 @@ from ..evaluation.estimate import sample_mean
 from ..evaluation.metrics.base import SHARE, PairScores
 from ..evaluation.report import Score, score_of
 from ..lr import down, from_uint8, to_uint8, up
-from .probes import ATTRIBUTES, load_probes
+from .probes import ATTRIBUTES, Attribute, load_probes
 
 
 def read_attributes(root: str) -> dict[str, dict]:
@@ -109,24 +109,13 @@ class TransferTruth(PairScores):
         results = torch.stack(list(rows.values()))
         scores = []
         for column, (name, attribute) in enumerate(ATTRIBUTES.items()):
-            source_class, target_class = labels[source, column], labels[target, column]
-            applies = (source_class >= 0) & (target_class >= 0)
-            differ = applies & (source_class != target_class)
-            pictures = (target, source) if attribute.follows == 'target' else (source, target)
-            followed, other = (labels[picture, column] for picture in pictures)
+            table = labels[:, column], real[:, column], enlarged[:, column]
+            hits, differ = _hits(attribute, results[:, column], *table, source, target)
             differing = [group for group, keep in zip(groups, differ) if keep]
-            frequency = _frequency(other[applies], results[applies, column], len(attribute.classes))
-            for role, hits in (
-                ('', results[:, column] == followed),
-                ('chance', frequency[other, followed]),
-                ('ceiling', real[pictures[0], column] == followed),
-                ('copy_source', real[source, column] == followed),
-                ('upscale_target', enlarged[target, column] == followed),
-            ):
-                share = self._share(
-                    f'transfer_{name}', role, hits[differ], differing, attribute.follows
-                )
-                scores.append(share)
+            scores += [
+                self._share(f'transfer_{name}', role, hit[differ], differing, attribute.follows)
+                for role, hit in hits.items()
+            ]
         return scores
 
     def _share(self, name: str, role: str, hits: Tensor, groups: list, follows: str) -> Score:
@@ -159,6 +148,35 @@ class TransferTruth(PairScores):
             lr = down(from_uint8(images), self.dataset.lr_size, self.lr_method or 'box')
             enlarged.append(self._read(to_uint8(up(lr, images.shape[-1], 'bicubic'))))
         return torch.cat(labels), torch.cat(real), torch.cat(enlarged)
+
+
+def _hits(
+    attribute: Attribute,
+    results: Tensor,
+    labels: Tensor,
+    real: Tensor,
+    enlarged: Tensor,
+    source: list[int],
+    target: list[int],
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Which results, and which pictures in their place, have the class that is to be followed.
+
+    Returns:
+        Role -> (pairs,) hits or their probability, and the pairs in which source and target differ.
+    """
+    pictures = (target, source) if attribute.follows == 'target' else (source, target)
+    followed, other = (labels[picture] for picture in pictures)
+    applies = (followed >= 0) & (other >= 0)
+    # P(result read as f | other picture of class o): what a result shows without the one followed.
+    frequency = _frequency(other[applies], results[applies], len(attribute.classes))
+    hits = {
+        '': results == followed,
+        'chance': frequency[other, followed],
+        'ceiling': real[pictures[0]] == followed,
+        'copy_source': real[source] == followed,
+        'upscale_target': enlarged[target] == followed,
+    }
+    return hits, applies & (followed != other)
 
 
 def _frequency(true: Tensor, read: Tensor, classes: int) -> Tensor:

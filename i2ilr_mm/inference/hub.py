@@ -21,6 +21,20 @@ WEIGHTS_FILE = f'model{SUFFIX}'
 CARD_FILE = 'README.md'
 HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 
+INTRODUCTION = (
+    'A generator for image-to-image translation with low-resolution conditioning '
+    '([I2I-LR](https://arxiv.org/abs/2107.11262)), written by i2ilr_mm. It takes a source picture '
+    'and a very small LR target. Its result keeps the detail of the source and equals the target '
+    'when it is shrunk.'
+)
+USAGE = """```python
+from i2ilr_mm.inference import Translator
+
+model = Translator.from_pretrained('user/name')  # or the folder of this card
+model.translate('source.jpg', 'target.jpg')[0].save('result.png')
+```
+"""
+
 
 def find_pretrained(name: str, revision: str | None = None, token: str | None = None) -> str:
     """The file of a published generator.
@@ -162,9 +176,29 @@ def model_card(facts: dict[str, Any], name: str) -> str:
         facts: See :func:`~i2ilr_mm.inference.release.describe`.
         name: Title of the card.
     """
-    network, licence = facts['network'], facts.get('licence')
     report = facts.get('scores') or {}
     scores = {k: s for k, s in report.get('scores', {}).items() if s['value'] is not None}
+    head = _front_matter(name, facts.get('licence'), report, scores)
+    parts = [
+        f'---\n{yaml.safe_dump(head, sort_keys=False)}---\n',
+        f'# {name}\n\n{INTRODUCTION}\n',
+        USAGE,
+        _table(('property', 'value'), _properties(facts)),
+    ]
+    if scores:
+        protocol = report.get('protocol', {}).get('name')
+        parts.append(f'Scores, protocol {protocol}, on {report.get("data")}:\n')
+        lines = [
+            (k, number(s['value']), f'{s["unit"]}{s.get("better") and ", " + s["better"]}')
+            for k, s in scores.items()
+        ]
+        parts.append(_table(('score', 'value', 'unit, which is better'), lines))
+    return '\n'.join(parts)
+
+
+def _front_matter(
+    name: str, licence: str | None, report: dict[str, Any], scores: dict[str, dict]
+) -> dict[str, Any]:
     head: dict[str, Any] = dict(
         library_name='i2ilr_mm',
         pipeline_tag='image-to-image',
@@ -174,38 +208,22 @@ def model_card(facts: dict[str, Any], name: str) -> str:
         head['license'] = licence.lower()
     if scores:
         head['model-index'] = [dict(name=name, results=[_result(report, scores)])]
+    return head
+
+
+def _properties(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    network = facts['network']
     size, lr_size = network['img_size'], network['lr_size']
-    rows = {
-        'source and result': f'{size} x {size} pixels, RGB',
-        'LR target': f'{lr_size} x {lr_size} pixels, operator `{facts["lr_method"]}`',
-        'exact LR layer': network.get('exact_lr') or 'none',
-        'widths': f'{network["base_channels"]} to {network["max_channels"]} channels',
-        'trained on': facts.get('data') or 'not stated',
-        'config': f'`{facts.get("config") or "not stated"}`',
-        'training': f'{facts.get("steps")} steps, {facts.get("pictures")} pictures',
-        'licence of the weights': licence or 'not stated',
-    }
-    parts = [
-        f'---\n{yaml.safe_dump(head, sort_keys=False)}---\n',
-        f'# {name}\n\nA generator for image-to-image translation with low-resolution conditioning '
-        '([I2I-LR](https://arxiv.org/abs/2107.11262)), written by i2ilr_mm. It takes a source '
-        'picture and a very small LR target. Its result keeps the detail of the source and equals '
-        'the target when it is shrunk.\n',
-        '```python\nfrom i2ilr_mm.inference import Translator\n\n'
-        "model = Translator.from_pretrained('user/name')  # or the folder of this card\n"
-        "model.translate('source.jpg', 'target.jpg')[0].save('result.png')\n```\n",
-        _table(('property', 'value'), list(rows.items())),
+    return [
+        ('source and result', f'{size} x {size} pixels, RGB'),
+        ('LR target', f'{lr_size} x {lr_size} pixels, operator `{facts["lr_method"]}`'),
+        ('exact LR layer', network.get('exact_lr') or 'none'),
+        ('widths', f'{network["base_channels"]} to {network["max_channels"]} channels'),
+        ('trained on', facts.get('data') or 'not stated'),
+        ('config', f'`{facts.get("config") or "not stated"}`'),
+        ('training', f'{facts.get("steps")} steps, {facts.get("pictures")} pictures'),
+        ('licence of the weights', facts.get('licence') or 'not stated'),
     ]
-    if scores:
-        parts.append(
-            f'Scores, protocol {report.get("protocol", {}).get("name")}, on {report.get("data")}:\n'
-        )
-        lines = [
-            (k, number(s['value']), f'{s["unit"]}{s.get("better") and ", " + s["better"]}')
-            for k, s in scores.items()
-        ]
-        parts.append(_table(('score', 'value', 'unit, which is better'), lines))
-    return '\n'.join(parts)
 
 
 def _result(report: dict[str, Any], scores: dict[str, dict]) -> dict[str, Any]:

@@ -71,24 +71,8 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
         FileNotFoundError: If a place does not exist, or holds no pictures.
         ValueError: If ``out`` is one of the places.
     """
-    pictures: list[tuple[str, str]] = []
-    inside = os.path.realpath(out) + os.sep if out else ''
-    for place in map(os.path.expanduser, places):
-        if is_root(place):
-            in_root = pictures_in(place)
-            _report_skipped(place, len(in_root))
-            if inside and os.path.isdir(place):
-                if os.path.realpath(place) + os.sep == inside:
-                    raise ValueError(f"--out: '{out}' holds the pictures; give a folder of its own")
-                in_root = [p for p in in_root if not os.path.realpath(p[0]).startswith(inside)]
-        elif os.path.exists(place) or '::' in place:
-            in_root = [(place, os.path.basename(place.rpartition('::')[2]))]
-        else:
-            matches = sorted(glob.glob(os.path.expanduser(place), recursive=True), key=natural)
-            in_root = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
-            if not in_root:
-                raise FileNotFoundError(f"there is no picture at '{place}'")
-        pictures += in_root
+    expanded = map(os.path.expanduser, places)
+    pictures = [picture for place in expanded for picture in _pictures_at(place, out)]
     if not pictures:
         raise FileNotFoundError(f'there are no pictures in {", ".join(places)}, results apart')
     stems = [os.path.splitext(name)[0].lower() for _, name in pictures]
@@ -97,6 +81,29 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
         (path, os.path.splitext(name)[0] if stem_counts[stem] == 1 else name)
         for (path, name), stem in zip(pictures, stems)
     ]
+
+
+def _pictures_at(place: str, out: str) -> list[tuple[str, str]]:
+    """Pictures of one place, without those in ``out``, and their names."""
+    if is_root(place):
+        pictures = pictures_in(place)
+        _report_skipped(place, len(pictures))
+        return _outside(pictures, place, out) if out and os.path.isdir(place) else pictures
+    if os.path.exists(place) or '::' in place:
+        return [(place, os.path.basename(place.rpartition('::')[2]))]
+    matches = sorted(glob.glob(os.path.expanduser(place), recursive=True), key=natural)
+    pictures = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
+    if not pictures:
+        raise FileNotFoundError(f"there is no picture at '{place}'")
+    return pictures
+
+
+def _outside(pictures: list[tuple[str, str]], root: str, out: str) -> list[tuple[str, str]]:
+    """The pictures of a folder that do not lie in ``out``."""
+    inside = os.path.realpath(out) + os.sep
+    if os.path.realpath(root) + os.sep == inside:
+        raise ValueError(f"--out: '{out}' holds the pictures; give a folder of its own")
+    return [p for p in pictures if not os.path.realpath(p[0]).startswith(inside)]
 
 
 def _report_skipped(place: str, pictures: int) -> None:

@@ -153,25 +153,16 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ValueError: If it was not written by :func:`publish`, or by a newer release of it, or is
             damaged. Files of before the checksum are believed.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = os.path.expanduser(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no checkpoint '{path}'; check the path")
-    try:
-        with safe_open(path, 'pt') as file:
-            facts = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"'{path}' cannot be read as safetensors: {error}") from error
-    if facts.pop('format', None) != FORMAT:
+    state, metadata = _read_safetensors(path)
+    if metadata.get('format') != FORMAT:
         raise ValueError(
             f"'{path}' holds no generator of this project: its metadata does not say so; write "
             f'one from a checkpoint with `i2ilr publish`'
         )
-    checksum, stored = facts.pop('sha256', None), {**facts, 'format': FORMAT}
+    checksum = metadata.pop('sha256', None)
     try:
-        facts = {name: json.loads(value) for name, value in facts.items()}
+        facts = {name: json.loads(v) for name, v in metadata.items() if name != 'format'}
     except ValueError as error:
         raise ValueError(f"the metadata of '{path}' is damaged: {error}") from error
     version = facts.pop('format_version', 1)
@@ -180,9 +171,22 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"'{path}' was written by i2ilr_mm {facts.get('i2ilr_mm')}, in format {version}; this "
             f'is {i2ilr_mm.__version__}, which reads up to {VERSION}: update i2ilr_mm'
         )
-    if checksum is not None and checksum != _digest(state, stored):
+    if checksum is not None and checksum != _digest(state, metadata):
         raise ValueError(f"'{path}' is damaged: its checksum differs; fetch or write it again")
     return state, facts
+
+
+def _read_safetensors(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no checkpoint '{path}'; check the path")
+    try:
+        with safe_open(path, 'pt') as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return state, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"'{path}' cannot be read as safetensors: {error}") from error
 
 
 def load_generator(path: str) -> tuple[I2ILRGenerator, dict[str, Any]]:

@@ -12,14 +12,7 @@ from torch import Tensor
 from .convolutions import power_iteration, shared_weights
 from .ema import decay_at, move_average
 from .networks import Networks, frozen, synchronised, unwrap
-from .objective import (
-    Objective,
-    average,
-    build_lr_loss,
-    build_projected_loss,
-    loss_sum,
-    mean_loss,
-)
+from .objective import Objective, average, build_lr_loss, build_projected_loss, loss_sum, mean_loss
 
 Part = tuple[Tensor, Tensor]
 """Images and their LR pictures."""

@@ -20,6 +20,9 @@ from ..real import FEATURES_DIR, real_features
 from ..report import Score, score_of
 from .base import SHARE, Function, ResultFeatures, Unit
 
+Task = tuple[list[int], list[int]]
+"""Indices of the fakes and of the reals that are compared with each other."""
+
 FEW = 10
 """Scores of fewer pictures than a tenth of the features' dimensions come with a warning."""
 
@@ -154,6 +157,16 @@ class DistributionScores(ResultFeatures):
         tasks = self._tasks(rows)
         smallest = min(len(part) for task in tasks for part in task)
         size = self.kid_subset_size if smallest >= self.kid_subset_size else smallest // 2
+        fields = self._fields(rows, tasks, smallest)
+        per_task = f'; mean over {len(tasks)} class pairs' if self.by_class else ''
+        scores: list[Score] = []
+        for names, constants, function in self._families(size):
+            settings = (constants + per_task).removeprefix('; ') or None
+            scores += self._family(names, function, rows, tasks, dict(fields, settings=settings))
+        return scores
+
+    def _fields(self, rows: dict[int, Tensor], tasks: list[Task], smallest: int) -> dict[str, Any]:
+        """What all scores have in common: what they were measured on, and how far to trust it."""
         fields: dict[str, Any] = dict(
             n_real=len(set().union(*(reals for _, reals in tasks))),
             real=self.real_stamp,
@@ -167,24 +180,28 @@ class DistributionScores(ResultFeatures):
                 f'measured on as few as {smallest} pictures, in {width} dimensions; the interval '
                 f'holds for other draws of these pictures, and the number says little of others'
             )
-        per_task = f'; mean over {len(tasks)} class pairs' if self.by_class else ''
-        scores = []
-        for names, settings, function in self._families(size):
-            fields['settings'] = (settings + per_task).removeprefix('; ') or None
-            problem = None
-            try:
-                estimates = [self._estimates(function, rows, *task) for task in tasks]
-            except (ValueError, RuntimeError) as error:  # of what it is given, or in solvers
-                problem = str(error)
-            for name, (unit, better, bounds) in names.items():
-                if problem:
-                    nan = float('nan')
-                    score = Score(name, nan, unit, better, len(rows), problem=problem, **fields)
-                else:
-                    estimate = mean_over_tasks([each[name] for each in estimates])
-                    score = score_of(name, estimate, unit, better, len(rows), bounds, **fields)
-                scores.append(score)
-        return scores
+        return fields
+
+    def _family(
+        self,
+        names: dict[str, Unit],
+        function: Function,
+        rows: dict[int, Tensor],
+        tasks: list[Task],
+        fields: dict[str, Any],
+    ) -> Iterator[Score]:
+        """The scores that one function computes; nan, with the reason, where it cannot."""
+        n = len(rows)
+        try:
+            estimates = [self._estimates(function, rows, *task) for task in tasks]
+        except (ValueError, RuntimeError) as error:  # of what it is given, or in solvers
+            fields['problem'] = str(error)
+            for name, (unit, better, _) in names.items():
+                yield Score(name, float('nan'), unit, better, n, **fields)
+            return
+        for name, (unit, better, bounds) in names.items():
+            estimate = mean_over_tasks([each[name] for each in estimates])
+            yield score_of(name, estimate, unit, better, n, bounds, **fields)
 
     def _families(self, subset_size: int) -> Iterator[tuple[dict[str, Unit], str, Function]]:
         """Scores that are computed together: their names, their constants, and how."""
@@ -210,7 +227,7 @@ class DistributionScores(ResultFeatures):
             },
         )
 
-    def _tasks(self, rows: dict[int, Tensor]) -> list[tuple[list[int], list[int]]]:
+    def _tasks(self, rows: dict[int, Tensor]) -> list[Task]:
         """Indices of the fakes and of the reals that are compared with each other."""
         all_reals = list(range(len(self.pool.real_pictures())))
         if not self.by_class:

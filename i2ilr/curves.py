@@ -42,6 +42,11 @@ def read_validations(work_dir: str) -> Curves:
             validations[row['step']] = row
     if not validations:
         raise ValueError(f"the logs in '{work_dir}' hold no validation yet")
+    return _against_kimg(validations, seen)
+
+
+def _against_kimg(validations: dict[int, dict], seen: dict[int, float]) -> Curves:
+    """The scores of each validation, at the thousands of pictures seen by its step."""
     steps, kimg = zip(*sorted(seen.items()))
     curves: Curves = {}
     for step, row in sorted(validations.items()):

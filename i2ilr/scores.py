@@ -62,18 +62,8 @@ def compare(runs: dict[str, dict[str, Any]]) -> str:
         ValueError: If they were measured by different protocols, on different data, or with other
             counts, networks or constants; says where they differ.
     """
-    differences = [*_differ('', {n: r.get('protocol') or {} for n, r in runs.items()})]
     keys = list(dict.fromkeys(key for run in runs.values() for key in run['scores']))
-    for key in keys:
-        scores = {n: r['scores'][key] for n, r in runs.items() if key in r['scores']}
-        conditions = {n: {k: s.get(k) for k in COMPARED} for n, s in scores.items()}
-        differences += _differ(f'{key}: ', conditions)
-    if differences:
-        raise ValueError(
-            'these scores cannot be compared, as they differ in what was measured:\n  '
-            + '\n  '.join(dict.fromkeys(differences))
-            + '\nscore all runs with the same protocol, data and settings'
-        )
+    _check_comparable(runs, keys)
     rows = [('score', *runs, 'unit', 'n', 'feature network')]
     for key in keys:
         some = next(r['scores'][key] for r in runs.values() if key in r['scores'])
@@ -84,6 +74,20 @@ def compare(runs: dict[str, dict[str, Any]]) -> str:
         rows.append((key, *values, unit, n, some.get('network', '-')))
     stamp = next(iter(runs.values())).get('protocol') or {}
     return f'protocol: {", ".join(f"{k} {v}" for k, v in stamp.items())}\n\n{table(rows)}'
+
+
+def _check_comparable(runs: dict[str, dict[str, Any]], keys: Sequence[str]) -> None:
+    differences = [*_differ('', {n: r.get('protocol') or {} for n, r in runs.items()})]
+    for key in keys:
+        scores = {n: r['scores'][key] for n, r in runs.items() if key in r['scores']}
+        conditions = {n: {k: s.get(k) for k in COMPARED} for n, s in scores.items()}
+        differences += _differ(f'{key}: ', conditions)
+    if differences:
+        raise ValueError(
+            'these scores cannot be compared, as they differ in what was measured:\n  '
+            + '\n  '.join(dict.fromkeys(differences))
+            + '\nscore all runs with the same protocol, data and settings'
+        )
 
 
 def _differ(where: str, items: dict[str, dict]) -> list[str]:

@@ -133,20 +133,8 @@ def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | Non
     Raises:
         ImportError: With one sentence, naming the pin, per package that is missing or unsupported.
     """
-    problems = []
-    for names, accepted, pin in REQUIREMENTS if requirements is None else requirements:
-        installed = _installed(names)
-        if sys.version_info < (3, 11) and names[0] in OLD_PINS:
-            pin = f'{names[0]}=={OLD_PINS[names[0]]}'
-        if installed is None:
-            problems.append(f'{names[0]} is missing: pip install {pin}')
-        elif not _accepts(accepted, installed[1]):
-            # Alternatives share one folder: the wrong one must leave first.
-            remove = f'pip uninstall -y {installed[0]} && ' if len(names) > 1 else ''
-            problems.append(
-                f'{installed[0]} {installed[1]} is installed but i2ilr_mm needs '
-                f'{names[0]}{accepted}: {remove}pip install {pin}'
-            )
+    rows = REQUIREMENTS if requirements is None else requirements
+    problems = [problem for row in rows if (problem := _problem(*row))]
     if requirements is None and _installed(('mmcv-lite',)) and _installed(('mmcv', 'mmcv-full')):
         problems.append(
             'mmcv-lite and mmcv are both installed and overwrite each other: pip uninstall -y '
@@ -154,6 +142,23 @@ def check_environment(requirements: list[tuple[tuple[str, ...], str, str]] | Non
         )
     if problems:
         raise ImportError('i2ilr_mm cannot start. ' + '. '.join(problems) + '.')
+
+
+def _problem(names: tuple[str, ...], accepted: str, pin: str) -> str:
+    """What is wrong with a requirement, and what to do; '' if it is met."""
+    installed = _installed(names)
+    if sys.version_info < (3, 11) and names[0] in OLD_PINS:
+        pin = f'{names[0]}=={OLD_PINS[names[0]]}'
+    if installed is None:
+        return f'{names[0]} is missing: pip install {pin}'
+    if _accepts(accepted, installed[1]):
+        return ''
+    # Alternatives share one folder: the wrong one must leave first.
+    remove = f'pip uninstall -y {installed[0]} && ' if len(names) > 1 else ''
+    return (
+        f'{installed[0]} {installed[1]} is installed but i2ilr_mm needs {names[0]}{accepted}: '
+        f'{remove}pip install {pin}'
+    )
 
 
 def _accepts(accepted: str, release: str) -> bool:

@@ -95,12 +95,10 @@ def find_config(name: str | os.PathLike) -> str:
             if candidate.is_file():
                 return str(candidate)
     pattern = 'protocols/*.py' if name.startswith('protocols') else '**/i2ilr_*.py'
-    available = sorted(
-        path.relative_to(folder).with_suffix('').as_posix() for path in folder.glob(pattern)
-    )
+    files = [path.relative_to(folder).with_suffix('') for path in folder.glob(pattern)]
     raise FileNotFoundError(
         f"there is no config file '{name}', and none of the project's has that name; they are: "
-        + ', '.join(available)
+        + ', '.join(sorted(file.as_posix() for file in files))
     )
 
 
@@ -156,15 +154,8 @@ def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
     Raises:
         ValueError: If there is no such place; a typing error, most often.
     """
-    parent: Any = cfg._cfg_dict
     *path, last = name.split('.')
-    for part in path:
-        if isinstance(parent, list) and part.isdecimal() and int(part) < len(parent):
-            parent = parent[int(part)]
-        elif isinstance(parent, dict) and part in parent:
-            parent = parent[part]
-        else:
-            raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
+    parent = _descend(cfg._cfg_dict, path, name)
     if isinstance(parent, list):
         if not last.isdecimal() or int(last) >= len(parent):
             raise ValueError(
@@ -178,6 +169,17 @@ def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
             f'setting, for example {".".join(path)}=\'{{"type": ..., "{last}": ...}}\''
         )
     return parent, last
+
+
+def _descend(node: Any, path: list[str], name: str) -> Any:
+    for part in path:
+        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
+        else:
+            raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
+    return node
 
 
 def _check_known(cfg: Config, name: str) -> None:
@@ -278,6 +280,10 @@ def check_config(cfg: Config) -> None:
     for name, choices in (('fit', FITS), ('lr_method', DOWN_METHODS)):
         if cfg.get(name) is not None:
             check_choice(name, cfg[name], choices)
+    _check_batches(cfg)
+
+
+def _check_batches(cfg: Config) -> None:
     batch_size = (cfg.get('train_dataloader') or {}).get('batch_size', 2)
     if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
         raise ValueError(

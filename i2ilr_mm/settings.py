@@ -88,23 +88,26 @@ def _check(node: Any, path: str, registry: Registry | None, key: str) -> Iterato
         return
     if not isinstance(node, dict):
         return
-    built: Any = None
     if 'type' in node and registry is not None:
-        kind = node['type']
-        built = _registered(registry, kind)
-        if built is None and key.endswith('_evaluator'):
-            built = _registered(mmagic.EVALUATORS, kind)  # a dict around the scores
-        if built is None:
-            yield f"{path}.type is '{kind}', which is unknown{_nearest(kind, _names(registry))}"
+        yield from _check_part(node, path, registry, key)
     elif path in UNTYPED:
         yield from _check_values(node, path, UNTYPED[path])
     elif path.rpartition('.')[0] == 'default_hooks':
         yield f'{path} has no type, so no hook of that name was there{_nearest(key, _HOOKS)}'
-    if built is not None:
-        yield from _check_call(node, path, built, READ_BEFORE.get(path, ()))
     for name, child in node.items():
         below = REGISTRIES.get(name, registry)
         yield from _check(child, f'{path}.{name}', below, name)
+
+
+def _check_part(node: dict, path: str, registry: Registry, key: str) -> Iterator[str]:
+    kind = node['type']
+    built = _registered(registry, kind)
+    if built is None and key.endswith('_evaluator'):
+        built = _registered(mmagic.EVALUATORS, kind)  # a dict around the scores
+    if built is None:
+        yield f"{path}.type is '{kind}', which is unknown{_nearest(kind, _names(registry))}"
+    else:
+        yield from _check_call(node, path, built, READ_BEFORE.get(path, ()))
 
 
 def _registered(registry: Registry, kind: Any) -> Callable | None:

@@ -40,12 +40,7 @@ class WeightFile:
             FileNotFoundError: If it is not there; says what to put where.
             ValueError: If it is another file.
         """
-        file_name = self.url.rsplit('/', 1)[1]
-        usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
-        torch_path = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
-        path = os.path.expanduser(given) if given else usual
-        if not given and not os.path.isfile(usual) and os.path.isfile(torch_path):
-            path = torch_path
+        path, usual = self._path(given)
         description = f'{self.name}, {self.url}, SHA-256 {self.sha256}'
         if len(self.sha256) < 64:
             description += '... (its first digits)'
@@ -61,3 +56,13 @@ class WeightFile:
                 f'{description}'
             )
         return path
+
+    def _path(self, given: str | None) -> tuple[str, str]:
+        """Where the file is looked for, and the usual place."""
+        file_name = self.url.rsplit('/', 1)[1]
+        usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
+        torch_path = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
+        if given:
+            return os.path.expanduser(given), usual
+        fetched = not os.path.isfile(usual) and os.path.isfile(torch_path)
+        return torch_path if fetched else usual, usual

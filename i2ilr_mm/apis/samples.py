@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from ..datasets.pairs import PairedPool
 from ..evaluation.grid import load_pairs, result_columns, sample_grid
@@ -46,7 +47,15 @@ def draw_plots(
             order = sorted(metric.errors, key=metric.errors.__getitem__)
             drawn.append(os.path.join(folder, 'best_to_worst.png'))
             draw_samples(model, dataset, spread_evenly(order, 10), drawn[-1], others)
-    sets = [
+    if sets := _feature_sets(metrics):
+        drawn.append(os.path.join(folder, 'frechet_against_n.png'))
+        plot_frechet_against_n(sets, drawn[-1])
+    print('\n'.join(f'plot:   {path}' for path in drawn))
+
+
+def _feature_sets(metrics: list) -> list[tuple[str, Tensor, Tensor]]:
+    """Name, features of the results and of the reals, of the metrics that have one curve."""
+    return [
         (metric.network.frechet, torch.stack(list(metric.results.values())), metric.real_features)
         for metric in metrics
         if isinstance(metric, DistributionScores)
@@ -54,7 +63,3 @@ def draw_plots(
         and metric.real_features is not None
         and len(metric.real_features) >= 4
     ]
-    if sets:
-        drawn.append(os.path.join(folder, 'frechet_against_n.png'))
-        plot_frechet_against_n(sets, drawn[-1])
-    print('\n'.join(f'plot:   {path}' for path in drawn))

@@ -104,17 +104,15 @@ def _report(
     for entry in scores:
         entry.protocol = protocol['name']
     out = out or os.path.join(cfg.work_dir, 'metrics.json')
-    write_json(
-        out,
-        dict(
-            checkpoint=checkpoint,
-            config=cfg.filename and os.path.basename(cfg.filename),
-            data=f'{dataset.data_root} ({dataset.split})',
-            weights='none' if checkpoint in BASELINES else 'EMA',
-            protocol=protocol,
-            scores=report_dict(scores),
-        ),
+    report = dict(
+        checkpoint=checkpoint,
+        config=cfg.filename and os.path.basename(cfg.filename),
+        data=f'{dataset.data_root} ({dataset.split})',
+        weights='none' if checkpoint in BASELINES else 'EMA',
+        protocol=protocol,
+        scores=report_dict(scores),
     )
+    write_json(out, report)
     pairs_file = f'{os.path.splitext(out)[0]}.pairs.json'
     write_json(pairs_file, dict(**dataset.choice(), pairs=dataset.pairs()))
     subject = checkpoint if checkpoint in BASELINES else f'{checkpoint} (EMA weights)'

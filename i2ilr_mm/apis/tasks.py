@@ -113,11 +113,7 @@ def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
     """
     if not os.path.exists(task.file):
         return False
-    try:
-        with Image.open(task.file, formats=['PNG']) as image:
-            text = {str(k).removeprefix('i2ilr_mm:'): v for k, v in image.info.items()}
-    except OSError:
-        text = {}
+    text = _text_entries(task.file)
     try:
         expected = dict(settings, inputs=read.inputs(task))
     except ValueError:  # a picture is gone; its result is not taken back
@@ -135,6 +131,15 @@ def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
             f'another --out, or --overwrite it'
         )
     return True
+
+
+def _text_entries(path: str) -> dict[str, Any]:
+    """Text entries of a PNG; none of a file that is no PNG."""
+    try:
+        with Image.open(path, formats=['PNG']) as image:
+            return {str(k).removeprefix('i2ilr_mm:'): v for k, v in image.info.items()}
+    except OSError:
+        return {}
 
 
 def _remembering(read: Any) -> Any:

@@ -70,18 +70,22 @@ def prepare(
     else:
         cost = step_cost(model_config(cfg, options), len(image))
         steps = own_steps(model, optimizers, data)
+    measured = _warm_up(steps, allocated)
+    memory, source = (measured, 'measured') if measured else (cost.peak_bytes, 'counted')
+    result = dict(
+        gmac_per_image=cost.gmac_per_image, peak_memory_gib=memory / GIB, peak_memory=source
+    )
+    return steps, result
+
+
+def _warm_up(steps: Steps, allocated: int) -> int:
+    """Run every step twice; returns the most memory beyond ``allocated``, 0 without a GPU."""
     if DEVICE == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     for _ in range(2):
         for _, step in steps:
             step()
-    memory, source = cost.peak_bytes, 'counted'
-    if DEVICE == 'cuda':
-        memory, source = torch.cuda.max_memory_allocated() - allocated, 'measured'
-    result = dict(
-        gmac_per_image=cost.gmac_per_image, peak_memory_gib=memory / GIB, peak_memory=source
-    )
-    return steps, result
+    return torch.cuda.max_memory_allocated() - allocated if DEVICE == 'cuda' else 0
 
 
 def optimizer_config(cfg: Config, model: I2ILR) -> dict:

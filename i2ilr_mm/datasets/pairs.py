@@ -144,7 +144,13 @@ class PairedPool(ImagePool):
             )
         classes = [picture['class_name'] for picture in self.pictures]
         targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)
-        fewest = min(map(len, targets))
+        self._warn_of_few(min(map(len, targets)))
+        if self.pair_file and is_main_process():
+            pairs = {names[i]: [names[j] for j in chosen] for i, chosen in enumerate(targets)}
+            write_json(self.pair_file, dict(**self.choice(), pairs=pairs))
+        return targets
+
+    def _warn_of_few(self, fewest: int) -> None:
         if fewest < self.n_targets:
             print_log(
                 f"'{self.data_root}' ({self.split}) has too few pictures for n_targets="
@@ -152,10 +158,6 @@ class PairedPool(ImagePool):
                 'current',
                 WARNING,
             )
-        if self.pair_file and is_main_process():
-            pairs = {names[i]: [names[j] for j in chosen] for i, chosen in enumerate(targets)}
-            write_json(self.pair_file, dict(**self.choice(), pairs=pairs))
-        return targets
 
     def _read_pairs(self, path: str) -> list[list[int]]:
         index = {picture['name']: i for i, picture in enumerate(self.pictures)}

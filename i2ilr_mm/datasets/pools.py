@@ -140,19 +140,24 @@ class ImagePool(BaseDataset):
                 enlarged.append(f"'{path}' ({size[0]} x {size[1]})")
             elif size[0] * size[1] > LARGE:
                 large.append(f"'{path}' ({size[0]} x {size[1]})")
+        self._report_sizes(len(paths), bad, enlarged, large)
+
+    def _report_sizes(
+        self, count: int, bad: list[str], enlarged: list[str], large: list[str]
+    ) -> None:
         if bad:
             raise PictureError(
-                f'{len(bad)} of {len(paths)} pictures cannot be used; mend or remove them: '
+                f'{len(bad)} of {count} pictures cannot be used; mend or remove them: '
                 + '; '.join(bad[:10])
                 + ('; ...' if len(bad) > 10 else '')
             )
         _warn(
-            f'of {len(paths)} pictures are smaller than img_size={self.img_size} and will be '
+            f'of {count} pictures are smaller than img_size={self.img_size} and will be '
             f'enlarged, which teaches blur',
             enlarged,
         )
         _warn(
-            f'of {len(paths)} pictures have more than {LARGE // 10**6} million pixels and are '
+            f'of {count} pictures have more than {LARGE // 10**6} million pixels and are '
             f'decoded anew at every visit, which slows training down: shrink them once',
             large,
         )

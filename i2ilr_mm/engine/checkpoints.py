@@ -115,16 +115,7 @@ class PlainCheckpointHook(CheckpointHook):
         if runner._resume:
             _check_interval(runner, checkpoint['optimizer'], path)
         hub = checkpoint.get('message_hub', {})
-        info = hub.get('runtime_info', {})
-        for name, best in list(info.items()):
-            # MMEngine deletes the best checkpoint so far for a better one; not another run's.
-            if not name.startswith('best_ckpt') or _is_inside(best, runner.work_dir):
-                continue
-            moved = os.path.join(runner.work_dir, os.path.basename(best))
-            if _is_inside(path, runner.work_dir) and os.path.isfile(moved):
-                info[name] = moved  # the whole folder has a new place
-            else:
-                del info[name]
+        _forget_other_runs(hub.get('runtime_info', {}), path, runner.work_dir)
         scalars = hub.get('log_scalars', {})
         for name, log in scalars.items():
             if isinstance(log, torch.Tensor):
@@ -172,3 +163,21 @@ def _delete(paths: Iterable[str]) -> None:
 
 def _is_inside(path: str, folder: str) -> bool:
     return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
+
+
+def _forget_other_runs(info: dict, path: str, work_dir: str) -> None:
+    """MMEngine deletes the best checkpoint so far for a better one; it must not be another run's.
+
+    Args:
+        info: The stored runtime information, with the paths of the best checkpoints.
+        path: The checkpoint that was loaded.
+        work_dir: Folder of this run.
+    """
+    for name, best in list(info.items()):
+        if not name.startswith('best_ckpt') or _is_inside(best, work_dir):
+            continue
+        moved = os.path.join(work_dir, os.path.basename(best))
+        if _is_inside(path, work_dir) and os.path.isfile(moved):
+            info[name] = moved  # the whole folder has a new place
+        else:
+            del info[name]

@@ -67,23 +67,26 @@ def frechet(fake: Tensor, real: Tensor) -> Estimate:
         root_trace, t1, t2 = _transport_of_few(x1, x2)
     else:
         root_trace, t1, t2 = _transport_of_many(x1, x2)
-    square1, square2 = x1.square().sum(1), x2.square().sum(1)
-    value = shift.square().sum() + square1.sum() + square2.sum() - 2 * root_trace
-    parts = []
-    for side, toward, x, square, transport in (
-        ('fake', shift, x1, square1, t1),
-        ('real', -shift, x2, square2, t2),
-    ):
-        # Infinitesimal jackknife (Efron 1982): sample i gets weight 1 + e. To first order
-        #   dm = e / n (f_i - m) = e sqrt(n - 1) / n x_i        dC = e x_i^T x_i
-        #   d(d^2)/dC1 = I - T,    T C1 T = C2    (symmetric, positive: the optimal transport)
-        # so that n times the change of d^2 per e is
-        #   2 sqrt(n - 1) x_i (m1 - m2) + n (|x_i|^2 - x_i T x_i^T)          m2 - m1 for the reals
-        # Less its mean, as the weights have mean 1.
-        n = len(x)
-        influence = 2 * math.sqrt(n - 1) * (x @ toward) + n * (square - transport)
-        parts.append(Part((influence - influence.mean()).cpu(), side))
+    traces = x1.square().sum(1).sum(), x2.square().sum(1).sum()
+    value = shift.square().sum() + traces[0] + traces[1] - 2 * root_trace
+    parts = [
+        Part(_influence(x1, shift, t1), 'fake'),
+        Part(_influence(x2, -shift, t2), 'real'),
+    ]
     return Estimate(max(0.0, float(value)), parts)
+
+
+def _influence(x: Tensor, shift: Tensor, transport: Tensor) -> Tensor:
+    """Influence (n,) of the samples of one set; ``shift`` is its mean less the other's."""
+    # Infinitesimal jackknife (Efron 1982): sample i gets weight 1 + e. To first order
+    #   dm = e / n (f_i - m) = e sqrt(n - 1) / n x_i        dC = e x_i^T x_i
+    #   d(d^2)/dm = 2 shift        d(d^2)/dC = I - T,    T C T = C' of the other set
+    # with T symmetric and positive, the optimal transport. So n times the change of d^2 per e is
+    #   2 sqrt(n - 1) x_i shift + n (|x_i|^2 - x_i T x_i^T)
+    # Less its mean, as the weights have mean 1.
+    n = len(x)
+    influence = 2 * math.sqrt(n - 1) * (x @ shift) + n * (x.square().sum(1) - transport)
+    return (influence - influence.mean()).cpu()
 
 
 def _centred(features: Tensor) -> Tensor:

@@ -46,12 +46,7 @@ def precision_recall(fake: Tensor, real: Tensor, k: int = 5) -> dict[str, Estima
     centre = real.mean(0)
     fake, real = fake - centre, real - centre  # squares of small numbers lose less
     fake_radius, real_radius = _radii(fake, k), _radii(real, k)
-    empty = int((real_radius == 0).sum())
-    if 2 * empty > len(real):
-        raise ValueError(
-            f'{empty} of {len(real)} real samples equal at least {k} others: their neighbourhoods '
-            f'are empty and the scores would mean nothing; check the real pictures for copies'
-        )
+    _check_copies(real_radius, k)
     in_real, in_fake = _Membership(len(fake), len(real)), _Membership(len(fake), len(real))
     for rows, squares in _distances(fake, real):
         in_real.add(rows, squares < real_radius * (1 - TIE))
@@ -67,6 +62,16 @@ def precision_recall(fake: Tensor, real: Tensor, k: int = 5) -> dict[str, Estima
         density=with_part(density, 'real', per_ball),
         coverage=with_part(coverage, 'fake', covering),
     )
+
+
+def _check_copies(radius: Tensor, k: int) -> None:
+    empty = int((radius == 0).sum())
+    if 2 * empty > len(radius):
+        raise ValueError(
+            f'{empty} of {len(radius)} real samples equal at least {k} others: their '
+            f'neighbourhoods are empty and the scores would mean nothing; check the real pictures '
+            f'for copies'
+        )
 
 
 def with_part(estimate: Estimate, side: str, influence: Tensor) -> Estimate:

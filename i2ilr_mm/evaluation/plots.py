@@ -32,13 +32,7 @@ def plot_frechet_against_n(
         half, other = real[::2], real[1::2]
         for label, pictures in (('results', fake), ('half of the real pictures', half)):
             sizes = sorted({max(2, len(pictures) * i // steps) for i in range(1, steps + 1)})
-            values = [
-                [
-                    frechet_distance(_draw(pictures, n, generator), other)
-                    for _ in range(draws if n < len(pictures) else 1)
-                ]
-                for n in sizes
-            ]
+            values = [_distances(pictures, other, n, draws, generator) for n in sizes]
             axis.plot(sizes, [sum(v) / len(v) for v in values], marker='.', label=label)
             axis.fill_between(sizes, [*map(min, values)], [*map(max, values)], alpha=0.2)
         axis.set_title(f'{name} to the other half')
@@ -48,8 +42,14 @@ def plot_frechet_against_n(
     save_figure(figure, path)
 
 
-def _draw(pictures: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    return pictures[torch.randperm(len(pictures), generator=generator)[:n]]
+def _distances(
+    pictures: Tensor, other: Tensor, n: int, draws: int, generator: torch.Generator
+) -> list[float]:
+    """Distances of ``draws`` random subsets of n pictures; one of all pictures."""
+    return [
+        frechet_distance(pictures[torch.randperm(len(pictures), generator=generator)[:n]], other)
+        for _ in range(draws if n < len(pictures) else 1)
+    ]
 
 
 def spread_evenly(order: Sequence[int], count: int) -> list[int]:

@@ -4,11 +4,11 @@ import base64
 import hashlib
 import io
 import ipaddress
-import json
 import re
 import socket
 import threading
 from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +17,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.decode import PictureError, decode, size_of
+from ..datasets.decode import PictureError
 from ..datasets.pictures import read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
+from .inputs import json_list, painted_target, strength_of, uploaded_picture
 from .places import pictures_in
 from .translation import Translation
 from .translator import Translator
 
 PAGE = files('i2ilr_mm') / 'assets' / 'demo.html'
 EXAMPLES = 6
-MOST_PIXELS = 50_000_000
-"""Of an uploaded picture; a small file can hold very many."""
 
 
 def create_app(
@@ -49,6 +48,23 @@ def create_app(
         FileNotFoundError: If there are no such examples.
         ImportError: If Flask or waitress is missing.
     """
+    flask = _flask()
+    page = Page(translator, _examples(translator, examples), max_upload_mb)
+    app = flask.Flask('i2ilr_mm')
+    app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
+    app.before_request(lambda: _refusal(flask.request, host))
+    app.after_request(partial(_with_headers, _policy(page.html.decode())))
+    app.add_url_rule('/', 'page', page.page)
+    app.add_url_rule('/api/model', 'model', page.model)
+    app.add_url_rule('/api/examples/<int:number>', 'example', page.example)
+    app.add_url_rule('/api/target', 'target', page.target, methods=['POST'])
+    app.add_url_rule('/api/translate', 'translate', page.translate, methods=['POST'])
+    app.register_error_handler(ValueError, lambda error: (dict(error=str(error)), 400))
+    app.register_error_handler(413, page.too_large)
+    return app
+
+
+def _flask() -> Any:
     try:
         import flask
         import waitress  # noqa: F401
@@ -56,83 +72,84 @@ def create_app(
         raise ImportError(
             "the page needs packages that are not installed: pip install 'i2ilr_mm[demo]'"
         ) from error
-    offered = _examples(translator, examples)
-    count = len(offered)
-    app = flask.Flask('i2ilr_mm')
-    app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
-    one_at_a_time = threading.Lock()
-    content = PAGE.read_bytes()
-    policy = _policy(content.decode())
+    return flask
 
-    @app.before_request
-    def of_this_page_alone() -> Any:
-        request = flask.request
-        if not _is_own_name(request.host, host):
-            return dict(error=f"'{request.host}' is no name of this page"), 403
-        origin = request.headers.get('Origin')
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            return dict(error='another page asked; open this one itself'), 403
-        return None
 
-    @app.after_request
-    def say_what_is_allowed(response: Any) -> Any:
-        response.headers['Content-Security-Policy'] = policy
-        response.headers['X-Content-Type-Options'] = 'nosniff'
-        response.headers['Referrer-Policy'] = 'no-referrer'
-        response.headers['Cross-Origin-Resource-Policy'] = 'same-origin'
-        return response
+class Page:
+    """What the addresses of the page answer.
 
-    @app.get('/')
-    def page() -> Any:
-        return flask.Response(content, mimetype='text/html')
+    Args:
+        translator: The model.
+        offered: The example pictures, (H, H, 3) uint8.
+        max_upload_mb: Largest request that is accepted, in megabytes.
+    """
 
-    @app.get('/api/model')
-    def model() -> Any:
+    def __init__(
+        self, translator: Translator, offered: list[np.ndarray], max_upload_mb: float
+    ) -> None:
+        self.translator, self.offered, self.max_upload_mb = translator, offered, max_upload_mb
+        self.flask, self.html = _flask(), PAGE.read_bytes()
+        self.one_at_a_time = threading.Lock()
+
+    def page(self) -> Any:
+        return self.flask.Response(self.html, mimetype='text/html')
+
+    def model(self) -> dict[str, Any]:
         return dict(
-            img_size=translator.img_size,
-            lr_size=translator.lr_size,
-            examples=count,
-            fit=translator.fit,
-            max_upload_mb=max_upload_mb,
-            checkpoint=translator.metadata['checkpoint'],
+            img_size=self.translator.img_size,
+            lr_size=self.translator.lr_size,
+            examples=len(self.offered),
+            fit=self.translator.fit,
+            max_upload_mb=self.max_upload_mb,
+            checkpoint=self.translator.metadata['checkpoint'],
         )
 
-    @app.get('/api/examples/<int:number>')
-    def example(number: int) -> Any:
-        if number >= count:
-            flask.abort(404)
+    def example(self, number: int) -> Any:
+        if number >= len(self.offered):
+            self.flask.abort(404)
         buffer = io.BytesIO()
-        Image.fromarray(offered[number]).save(buffer, 'png')
-        return flask.Response(buffer.getvalue(), mimetype='image/png')
+        Image.fromarray(self.offered[number]).save(buffer, 'png')
+        return self.flask.Response(buffer.getvalue(), mimetype='image/png')
 
-    @app.post('/api/target')
-    def target() -> Any:
-        with one_at_a_time:
-            lr = translator.target(_uploaded(flask.request.files.get('picture'), 'the target'))
+    def target(self) -> dict[str, Any]:
+        picture = self.flask.request.files.get('picture')
+        with self.one_at_a_time:
+            lr = self.translator.target(uploaded_picture(picture, 'the target'))
         return dict(grid=_colours(to_uint8(lr)))
 
-    @app.post('/api/translate')
-    def translate() -> Any:
-        form = flask.request.form
-        lr = translator.target(_painted(form.get('grid', ''), translator.lr_size))[None]
-        strength = _number(form.get('strength', '1'))
-        mask = _list(form['mask'], 'the mask') if form.get('mask') else None
-        with one_at_a_time:
-            upload = _uploaded(flask.request.files.get('source'), 'the source')
+    def translate(self) -> dict[str, Any]:
+        translator, form = self.translator, self.flask.request.form
+        lr = translator.target(painted_target(form.get('grid', ''), translator.lr_size))[None]
+        strength = strength_of(form.get('strength', '1'))
+        mask = json_list(form['mask'], 'the mask') if form.get('mask') else None
+        with self.one_at_a_time:
+            upload = uploaded_picture(self.flask.request.files.get('source'), 'the source')
             source = translator.source(upload)[None]
             lr = translator.dial(source, lr, strength, mask)
             (result,) = translator.batch(source, lr, form.get('project') == '1')
         return _answer(result, translator)
 
-    @app.errorhandler(ValueError)
-    def refused(error: ValueError) -> Any:
-        return dict(error=str(error)), 400
+    def too_large(self, error: Any) -> tuple[dict[str, str], int]:
+        limit = f'{self.max_upload_mb:g} MB'
+        return dict(error=f'the upload is larger than the {limit} allowed here'), 413
 
-    @app.errorhandler(413)
-    def too_large(error: Any) -> Any:
-        return dict(error=f'the upload is larger than the {max_upload_mb:g} MB allowed here'), 413
 
-    return app
+def _refusal(request: Any, host: str) -> tuple[dict[str, str], int] | None:
+    """The answer to a request that another page sent; None if it is this page's own."""
+    if not _is_own_name(request.host, host):
+        return dict(error=f"'{request.host}' is no name of this page"), 403
+    origin = request.headers.get('Origin')
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return dict(error='another page asked; open this one itself'), 403
+    return None
+
+
+def _with_headers(policy: str, response: Any) -> Any:
+    response.headers['Content-Security-Policy'] = policy
+    response.headers['X-Content-Type-Options'] = 'nosniff'
+    response.headers['Referrer-Policy'] = 'no-referrer'
+    response.headers['Cross-Origin-Resource-Policy'] = 'same-origin'
+    return response
 
 
 def _is_own_name(host: str, served: str) -> bool:
@@ -178,65 +195,6 @@ def _examples(translator: Translator, place: str) -> list[np.ndarray]:
     return offered
 
 
-def _uploaded(file: Any, what: str) -> Image.Image:
-    """The picture in an uploaded file.
-
-    Raises:
-        ValueError: If there is none, or it cannot be read.
-    """
-    if file is None:
-        raise ValueError(f'{what} is missing')
-    data, name = file.read(), file.filename
-    try:
-        width, height = size_of(data, name)
-        if width * height > MOST_PIXELS:
-            raise PictureError(
-                f"'{name}' is {width} x {height}; this page takes up to "
-                f'{MOST_PIXELS // 10**6} million pixels'
-            )
-        return Image.fromarray(decode(data, name))
-    except PictureError as error:
-        raise ValueError(f'{what} {error}') from error
-
-
-def _list(text: str, what: str) -> list:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, list):
-        raise ValueError(f'{what} must be a JSON list')
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"strength is '{text}'; it is a number from 0 to 1") from None
-
-
-def _painted(text: str, lr_size: int) -> np.ndarray:
-    """(s, s, 3) uint8 of rows of colours such as '#a0b1c2', as JSON.
-
-    Raises:
-        ValueError: If it is anything else.
-    """
-    try:
-        rows = [
-            [bytes.fromhex(cell.removeprefix('#')) for cell in row]
-            for row in _list(text, 'the LR target')
-        ]
-        grid = np.array([[list(cell) for cell in row] for row in rows], dtype=np.uint8)
-    except (ValueError, TypeError, AttributeError):
-        grid = np.zeros(0, np.uint8)
-    if grid.shape != (lr_size, lr_size, 3):
-        raise ValueError(
-            f"the LR target must be {lr_size} rows of {lr_size} colours like '#a0b1c2'"
-        )
-    return grid
-
-
 def _colours(picture: torch.Tensor) -> list[list[str]]:
     """Rows of '#rrggbb' of a (3, s, s) uint8 picture."""
     return [['#' + bytes(cell).hex() for cell in row] for row in picture.permute(1, 2, 0).tolist()]
@@ -261,25 +219,11 @@ def serve(app: Any, host: str, port: int) -> None:
         ImportError: If waitress is missing.
         ValueError: If the address cannot be used.
     """
-    import waitress
-
     if not 0 <= port < 65536:
         raise ValueError(f'--port is {port}; ports go from 0 (any free one) to 65535')
     host = '127.0.0.1' if host == 'localhost' else host
     try:
-        server = waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=4,
-            # Connections on which nothing comes must not keep others out.
-            connection_limit=1000,
-            channel_timeout=20,
-            cleanup_interval=5,
-            asyncore_use_poll=True,
-            # Flask's answer is the better one, so that it should see what is little too large.
-            max_request_body_size=2 * app.config['MAX_CONTENT_LENGTH'],
-        )
+        server = _server(app, host, port)
     except OSError as error:
         raise ValueError(f'{host}:{port} cannot be served: {error}; try another --port') from error
     if host not in ('127.0.0.1', '::1'):
@@ -292,3 +236,21 @@ def serve(app: Any, host: str, port: int) -> None:
         shown = f'[{name}]' if ':' in name else name
         print(f'open http://{shown}:{number}/ (stop with Ctrl-C)', flush=True)
     server.run()
+
+
+def _server(app: Any, host: str, port: int) -> Any:
+    import waitress
+
+    return waitress.create_server(
+        app,
+        host=host,
+        port=port,
+        threads=4,
+        # Connections on which nothing comes must not keep others out.
+        connection_limit=1000,
+        channel_timeout=20,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
+        # Flask's answer is the better one, so that it should see what is little too large.
+        max_request_body_size=2 * app.config['MAX_CONTENT_LENGTH'],
+    )

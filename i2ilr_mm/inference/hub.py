@@ -97,13 +97,19 @@ def _fetch(name: str, revision: str | None, token: str | None) -> str:
     try:
         return hub.hf_hub_download(name, WEIGHTS_FILE, revision=revision, token=token)
     except Exception as error:
-        # The client has a dozen kinds of errors, of three HTTP libraries; all say that there is
-        # no file. Its own sentences run over many lines.
-        why = str(error).strip().partition('\n')[0] or type(error).__name__
         raise OSError(
             f"'{name}' is no file or folder here, and {WEIGHTS_FILE} of the Hub's model '{name}' "
-            f'cannot be fetched ({type(error).__name__}: {why}); check the name and the network'
+            f'cannot be fetched ({_short(error)}); check the name and the network'
         ) from error
+
+
+def _short(error: Exception) -> str:
+    """Kind and first line of an error of the Hub's client.
+
+    The client has a dozen kinds of errors, of three HTTP libraries, with sentences over many lines.
+    """
+    why = str(error).strip().partition('\n')[0] or type(error).__name__
+    return f'{type(error).__name__}: {why}'
 
 
 def check_hub_id(name: str) -> Any:
@@ -160,11 +166,10 @@ def push_to_hub(
             commit = api.upload_folder(
                 repo_id=name, folder_path=folder, commit_message='Model of i2ilr_mm'
             )
-        except Exception as error:  # as in _fetch
-            why = str(error).strip().partition('\n')[0] or type(error).__name__
+        except Exception as error:
             raise OSError(
-                f"'{name}' cannot be written to the Hub ({type(error).__name__}: {why}); check the "
-                f'name, the network, and that you are logged in (`hf auth login`)'
+                f"'{name}' cannot be written to the Hub ({_short(error)}); check the name, the "
+                f'network, and that you are logged in (`hf auth login`)'
             ) from error
     return str(commit.commit_url)
 

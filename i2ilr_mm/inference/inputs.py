@@ -1,6 +1,8 @@
 """What a user may hand in as a source, an LR target or a mask."""
 
+import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..datasets.decode import PictureError, decode, size_of
 from ..datasets.pictures import read_picture
 from ..datasets.rgb import UNDECODABLE, to_rgb
 from ..datasets.transforms import fit_picture, shrink
 from ..lr import from_uint8, to_uint8
+
+MOST_PIXELS = 50_000_000
+"""Of a picture that is uploaded to the web page; a small file can hold very many."""
 
 Picture = str | os.PathLike | Image.Image | np.ndarray | Tensor
 """What a source or a target can be given as, see :meth:`Translator.source` and ``target``."""
@@ -36,14 +42,7 @@ def to_array(picture: Picture, least: int) -> np.ndarray:
     if isinstance(picture, Tensor):
         return _from_tensor(picture)
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or 0 in picture.shape:
-            raise ValueError(
-                f'an array of {picture.dtype} {picture.shape} was given; accepted are uint8 arrays '
-                f'(H, W), (H, W, 3) and (H, W, 4)'
-            )
-        if picture.ndim == 3 and picture.shape[2] not in (3, 4):
-            raise ValueError(f'an array of {picture.shape} was given; the last axis has 3 or 4')
-        picture = Image.fromarray(picture)
+        picture = _from_array(picture)
     if isinstance(picture, Image.Image):
         try:
             return np.array(to_rgb(picture))
@@ -55,6 +54,17 @@ def to_array(picture: Picture, least: int) -> np.ndarray:
     )
 
 
+def _from_array(picture: np.ndarray) -> Image.Image:
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or 0 in picture.shape:
+        raise ValueError(
+            f'an array of {picture.dtype} {picture.shape} was given; accepted are uint8 arrays '
+            f'(H, W), (H, W, 3) and (H, W, 4)'
+        )
+    if picture.ndim == 3 and picture.shape[2] not in (3, 4):
+        raise ValueError(f'an array of {picture.shape} was given; the last axis has 3 or 4')
+    return Image.fromarray(picture)
+
+
 def _from_tensor(picture: Tensor) -> np.ndarray:
     image = picture.detach().cpu()
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
@@ -63,21 +73,25 @@ def _from_tensor(picture: Tensor) -> np.ndarray:
             f'a tensor of shape {tuple(picture.shape)} was given; accepted is (3, H, W)'
         )
     if image.is_floating_point():
-        if not image.isfinite().all() or image.abs().max() > 1.001:
-            raise ValueError(
-                f'a float tensor with values {image.min():g} to {image.max():g} was given; floats '
-                f'go from -1 to 1 (i2ilr_mm.lr.from_uint8)'
-            )
-        if image.min() >= 0:
-            raise ValueError(
-                f'a float tensor with values from {image.min():g} to {image.max():g} was given: '
-                f'floats go from -1 to 1, and this may be a picture in [0, 1], as ToTensor makes '
-                f'it; give x * 2 - 1 if it is, or uint8'
-            )
+        _check_range(image)
         image = to_uint8(image)
     if image.dtype != torch.uint8:
         raise ValueError(f'a tensor of {image.dtype} was given; accepted are uint8 and floats')
     return image.permute(1, 2, 0).numpy()
+
+
+def _check_range(image: Tensor) -> None:
+    if not image.isfinite().all() or image.abs().max() > 1.001:
+        raise ValueError(
+            f'a float tensor with values {image.min():g} to {image.max():g} was given; floats '
+            f'go from -1 to 1 (i2ilr_mm.lr.from_uint8)'
+        )
+    if image.min() >= 0:
+        raise ValueError(
+            f'a float tensor with values from {image.min():g} to {image.max():g} was given: '
+            f'floats go from -1 to 1, and this may be a picture in [0, 1], as ToTensor makes '
+            f'it; give x * 2 - 1 if it is, or uint8'
+        )
 
 
 def to_lr(tensor: Tensor, s: int) -> Tensor:
@@ -134,3 +148,88 @@ def read_mask(path: str, lr_size: int) -> np.ndarray:
             f'each of {lr_size} x {lr_size} cells'
         )
     return picture.mean(axis=2) / 255
+
+
+def read_pairs(
+    pairs: Sequence[tuple[Any, Any]], reader: Any
+) -> tuple[list[tuple[Tensor, Tensor]], dict[int, Exception]]:
+    """Read sources and targets.
+
+    Args:
+        pairs: Sources and targets.
+        reader: Reads them by its methods ``source`` and ``target``.
+
+    Returns:
+        The pairs that could be read, (3, H, H) and (3, s, s), and what was wrong with the others,
+        by their places.
+    """
+    tensors: list[tuple[Tensor, Tensor]] = []
+    failures: dict[int, Exception] = {}
+    for i, (source, target) in enumerate(pairs):
+        try:
+            tensors.append((reader.source(source), reader.target(target)))
+        except (ValueError, MemoryError) as error:
+            failures[i] = error
+    return tensors, failures
+
+
+# What the web page sends
+
+
+def uploaded_picture(file: Any, what: str) -> Image.Image:
+    """The picture in an uploaded file.
+
+    Raises:
+        ValueError: If there is none, or it cannot be read.
+    """
+    if file is None:
+        raise ValueError(f'{what} is missing')
+    data, name = file.read(), file.filename
+    try:
+        width, height = size_of(data, name)
+        if width * height > MOST_PIXELS:
+            raise PictureError(
+                f"'{name}' is {width} x {height}; this page takes up to "
+                f'{MOST_PIXELS // 10**6} million pixels'
+            )
+        return Image.fromarray(decode(data, name))
+    except PictureError as error:
+        raise ValueError(f'{what} {error}') from error
+
+
+def json_list(text: str, what: str) -> list:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, list):
+        raise ValueError(f'{what} must be a JSON list')
+    return value
+
+
+def strength_of(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"strength is '{text}'; it is a number from 0 to 1") from None
+
+
+def painted_target(text: str, lr_size: int) -> np.ndarray:
+    """(s, s, 3) uint8 of rows of colours such as '#a0b1c2', as JSON.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        rows = [
+            [bytes.fromhex(cell.removeprefix('#')) for cell in row]
+            for row in json_list(text, 'the LR target')
+        ]
+        grid = np.array([[list(cell) for cell in row] for row in rows], dtype=np.uint8)
+    except (ValueError, TypeError, AttributeError):
+        grid = np.zeros(0, np.uint8)
+    if grid.shape != (lr_size, lr_size, 3):
+        raise ValueError(
+            f"the LR target must be {lr_size} rows of {lr_size} colours like '#a0b1c2'"
+        )
+    return grid

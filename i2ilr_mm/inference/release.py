@@ -210,14 +210,18 @@ def load_generator(path: str) -> tuple[I2ILRGenerator, dict[str, Any]]:
     try:
         check_choice('lr_method', facts['lr_method'], DOWN_METHODS)
         check_choice('fit', facts.get('fit') or FITS[0], FITS)
-        # First without memory, so that a description cannot ask for more than the file holds.
-        if not 0 < described['img_size'] <= MAX_SIZE:
-            raise ValueError(f'img_size is {described["img_size"]}, at most {MAX_SIZE} is possible')
-        with torch.device('meta'):
-            sketch = I2ILRGenerator(**{**described, 'exact_lr': None, 'norm': 'none'})
-        check_state(sketch.deploy(), state, path)
-        network = I2ILRGenerator(**{**described, 'norm': 'none'}).deploy()
+        network = _described_network(described, state, path)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"the network that '{path}' describes does not work: {error}") from error
     network.load_state_dict(state)
     return network.eval(), facts
+
+
+def _described_network(described: dict[str, Any], state: dict, path: str) -> I2ILRGenerator:
+    # First without memory, so that a description cannot ask for more than the file holds.
+    if not 0 < described['img_size'] <= MAX_SIZE:
+        raise ValueError(f'img_size is {described["img_size"]}, at most {MAX_SIZE} is possible')
+    with torch.device('meta'):
+        sketch = I2ILRGenerator(**{**described, 'exact_lr': None, 'norm': 'none'})
+    check_state(sketch.deploy(), state, path)
+    return I2ILRGenerator(**{**described, 'norm': 'none'}).deploy()

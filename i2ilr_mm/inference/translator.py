@@ -14,7 +14,7 @@ from ..device import usable_device, without_denormals
 from ..lr import match, to_uint8
 from .dials import dial, shares
 from .hub import find_pretrained, published, push_to_hub, save_pretrained
-from .inputs import Picture, name_of, read_target, to_array, to_tensor
+from .inputs import Picture, name_of, read_pairs, read_target, to_array, to_tensor
 from .model import init_model
 from .places import expand, pair_up
 from .release import describe, load_generator, weights_hash
@@ -243,15 +243,10 @@ class Translator:
         read = self if read is None else read
         for start in range(0, len(pairs), self.batch_size):
             block = pairs[start : start + self.batch_size]
-            tensors, failures = [], {}
-            for i, (source, target) in enumerate(block):
-                try:
-                    tensors.append((read.source(source), read.target(target)))
-                except (ValueError, MemoryError) as error:
-                    failures[i] = Failure(error)
+            tensors, failures = read_pairs(block, read)
             results = iter(self._translated(tensors, project, strength, mask))
             for i, (source, target) in enumerate(block):
-                result = failures[i] if i in failures else next(results)
+                result = Failure(failures[i]) if i in failures else next(results)
                 result.source_name, result.target_name = name_of(source), name_of(target)
                 yield result
 

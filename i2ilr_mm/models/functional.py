@@ -175,7 +175,6 @@ class InstanceNorm(torch.autograd.Function):
         total = grad.sum(dim=(2, 3), keepdim=True)
         along = (grad * normal).sum(dim=(2, 3), keepdim=True)
         scale = rstd if weight is None else rstd * _per_channel(weight)
-        # Two fused passes over the map: g - n mean(g n), then times w r, less mean(g) w r.
         result = torch.addcmul(grad, normal, along, value=-1 / pixels)
         result = torch.addcmul(total * scale / -pixels, result, scale).to(dtype)
         if weight is None:

@@ -109,12 +109,7 @@ class DistributionScores(ResultFeatures):
                 f'DistributionScores: fake_nums={self.fake_nums}, and the data has '
                 f'{len(self.dataset)} pairs; accepted are -1 (all) and 2 to {len(self.dataset)}'
             )
-        self.pool = DATASETS.build(self.real) if self.real else self.dataset
-        if not hasattr(self.pool, 'real_pictures'):
-            raise ValueError(
-                f'DistributionScores: {type(self.dataset).__name__} does not say which pictures '
-                f"are real; set real=dict(type='ImagePool', data_root=..., split=..., ...)"
-            )
+        self.pool = self._real_pool()
         if self.by_class:
             self._check_classes()
         self.real_stamp = f'{self.pool.split} {self.pool.content_hash}'
@@ -126,6 +121,15 @@ class DistributionScores(ResultFeatures):
             self.batch_size,
             self.cache_dir,
         )
+
+    def _real_pool(self) -> Any:
+        pool = DATASETS.build(self.real) if self.real else self.dataset
+        if not hasattr(pool, 'real_pictures'):
+            raise ValueError(
+                f'DistributionScores: {type(self.dataset).__name__} does not say which pictures '
+                f"are real; set real=dict(type='ImagePool', data_root=..., split=..., ...)"
+            )
+        return pool
 
     def _check_classes(self) -> None:
         real_classes = {picture['class_name'] for picture in self.pool.pictures}

@@ -67,6 +67,12 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
 
     Raises:
         ValueError: If the size is no multiple of ``lr_size`` or the method is unknown.
+
+    Examples:
+        >>> import torch
+        >>> image = torch.tensor([[0.0, 1.0], [0.5, 0.5]])[None, None]
+        >>> down(image, 1)
+        tensor([[[[0.5000]]]])
     """
     height, width = image.shape[-2:]
     check_multiple(height, width, lr_size)
@@ -225,6 +231,16 @@ def match(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> T
 
     Raises:
         ValueError: If the sizes do not fit or the method is unknown.
+
+    Examples:
+        >>> import torch
+        >>> image, lr = torch.linspace(-1, 1, 3072).view(1, 3, 32, 32), torch.zeros(1, 3, 8, 8)
+        >>> result = match(image, lr)
+        >>> result.dtype, result.shape
+        (torch.uint8, torch.Size([1, 3, 32, 32]))
+        >>> error = (down(from_uint8(result), 8) - lr).abs() * GREY_LEVELS
+        >>> bool(error.max() <= 0.5)  # what rounding to 8 bits leaves
+        True
     """
     return to_uint8(matched(image, lr, method, rounds))
 

@@ -37,6 +37,15 @@ def kid(fake: Tensor, real: Tensor, subsets: int = 100, subset_size: int = 1000)
             finite.
 
     Source: Binkowski et al. 2018, Demystifying MMD GANs, eq. 4 and section 4.
+
+    Examples:
+        >>> import torch
+        >>> features = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+        >>> fake, real = features.chunk(2)  # of one distribution
+        >>> abs(kid(fake, real, subsets=10, subset_size=100).value) < 0.3
+        True
+        >>> kid(fake + 1, real, subsets=10, subset_size=100).value > 5
+        True
     """
     if subsets < 1 or subset_size < 2:
         raise ValueError(

@@ -24,11 +24,6 @@ from .translation import Failure, Translation, measured
 class Translator:
     """A model ready to translate pictures of any size and kind.
 
-    ::
-
-        Translator('embedded:heads64')  # a published generator describes itself
-        Translator('i2ilr_heads64', 'work_dirs/i2ilr_heads64/iter_8000.pth')
-
     Args:
         model: A published generator: a .safetensors file, a folder with one, or
             'embedded:heads64'. With a checkpoint: its config, as a file, a name or loaded.
@@ -48,6 +43,13 @@ class Translator:
         FileNotFoundError: If the model, config or checkpoint does not exist.
         ValueError: If the checkpoint does not fit the config, the file does not describe a network
             or the device cannot be used.
+
+    Examples:
+        >>> model = Translator('embedded:heads64', device='cpu')
+        >>> source, target = torch.full((3, 64, 64), -0.5), torch.zeros(3, 8, 8)
+        >>> (result,) = model.translate(source, target, project=True)
+        >>> result.image.size, result.reached
+        ((64, 64), True)
     """
 
     def __init__(

@@ -25,6 +25,14 @@ class ExactLR(nn.Module):
 
     Raises:
         ValueError: If the sizes do not fit, a method is unknown, or D has no such right inverse.
+
+    Examples:
+        >>> import torch
+        >>> from i2ilr_mm.lr import down
+        >>> layer, lr = ExactLR(32, 8, 'box', 'bilinear'), torch.rand(1, 3, 8, 8)
+        >>> result = layer(torch.rand(1, 3, 32, 32), lr)
+        >>> torch.allclose(down(result, 8), lr, atol=1e-5)
+        True
     """
 
     down: Tensor

@@ -82,6 +82,15 @@ class I2ILRGenerator(nn.Module):
 
     Raises:
         ValueError: If the sizes are not supported, or a choice is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from i2ilr_mm.lr import down
+        >>> generator = I2ILRGenerator(32, 8, base_channels=8, max_channels=16, exact_lr='bilinear')
+        >>> lr = torch.zeros(2, 3, 8, 8)
+        >>> result = generator(torch.rand(2, 3, 32, 32), lr)
+        >>> result.shape, torch.allclose(down(result, 8), lr, atol=1e-5)
+        (torch.Size([2, 3, 32, 32]), True)
     """
 
     def __init__(

@@ -50,6 +50,13 @@ class LRConsistencyLoss(nn.Module):
 
     Raises:
         ValueError: If a choice is unknown or the margin is negative.
+
+    Examples:
+        >>> import torch
+        >>> loss = LRConsistencyLoss(loss_weight=0.5, margin=1)
+        >>> image = torch.full((1, 3, 64, 64), 4 / 127.5)  # 4 grey levels above the target
+        >>> loss(image, torch.zeros(1, 3, 8, 8))
+        tensor(1.5000)
     """
 
     def __init__(

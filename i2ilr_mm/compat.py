@@ -102,7 +102,7 @@ def find_openmmlab() -> None:
 
 @contextmanager
 def garbage_collection_off() -> Iterator[None]:
-    """Spare the garbage collector the 4,000 modules that are imported here, none of them garbage.
+    """Keep the garbage collector off while 4,000 modules are imported; none of them is garbage.
 
     It does not run meanwhile, and does not look at them afterwards (gc.freeze) until the process
     ends. Then it has to: compiled modules such as triton's count what is left, and print it.
@@ -195,7 +195,7 @@ def restore_find_loader() -> None:
 
 
 def restore_distutils() -> None:
-    """Python 3.12 dropped distutils, of which MMEngine's list of versions names an error.
+    """Python 3.12 dropped distutils, and MMEngine names one of its errors.
 
     setuptools brings its own, where it is installed. Delete when MMEngine does without.
     """

@@ -64,7 +64,7 @@ def load_config(
 
 
 def _copy(config: Config | dict) -> Config:
-    """Whatever MMEngine takes for a config, as a Config of its own."""
+    """A Config that shares nothing with the given config."""
     if isinstance(config, Config):
         return Config(config._cfg_dict.to_dict(), filename=config.filename)
     return Config(copy.deepcopy(dict(config)))
@@ -77,7 +77,7 @@ def config_folder() -> Path:
 
 
 def find_config(name: str | os.PathLike) -> str:
-    """The config file of that path, or of that name among those of the project.
+    """Find a config file by its path, or by its name among the configs of the project.
 
     Args:
         name: A path, or a name such as 'i2ilr_heads64' or 'published/i2ilr_afhq', with .py or
@@ -106,8 +106,8 @@ def _read(path: str | os.PathLike) -> Config:
     """Run a config file.
 
     Raises:
-        FileNotFoundError: If there is none of that name, or of a name in its _base_.
-        ValueError: If it ends in an error of its own, whichever.
+        FileNotFoundError: If the file, or a file in its _base_, does not exist.
+        ValueError: If running it raises any error.
     """
     file = find_config(path)
     try:
@@ -121,7 +121,7 @@ def _read(path: str | os.PathLike) -> Config:
 
 
 def settle(cfg: Config) -> None:
-    """What MMEngine's users write to switch a part off, where MMEngine itself would stop at it.
+    """Accept what users of MMEngine write to switch a part off, and MMEngine itself refuses.
 
     A hook that is None is left out, and no workers are no persistent workers. Places that begin
     with ~/ are below the home folder.
@@ -149,7 +149,7 @@ def _find_home(node: Any) -> None:
 
 
 def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
-    """The dict or list that an option stands in, and its key there.
+    """The dict or list that holds an option, and the option's key in it.
 
     Raises:
         ValueError: If there is no such place; a typing error, most often.

@@ -23,7 +23,7 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def without_denormals() -> Iterator[None]:
-    """Take denormal numbers as 0 in this thread: they slow a CPU down and mean nothing here."""
+    """Treat denormal numbers as 0 in this thread. They slow a CPU down and mean nothing here."""
     had_denormals = torch.full((1,), 1e-40).mul(1).item() > 0
     torch.set_flush_denormal(True)
     try:

@@ -41,7 +41,7 @@ class _Unavailable(ABCMeta):
 
 
 class Placeholder(ModuleType):
-    """A module of which every attribute is a class that cannot be instantiated.
+    """A module whose attributes are all classes that cannot be instantiated.
 
     Args:
         name: Of the module, as in an import.
@@ -102,7 +102,7 @@ def standing_in(needs: Mapping[str, str], deferred: Sequence[str] = ()) -> Itera
     Args:
         needs: Module -> what to say when something of it is used, such as 'needs
             pandas: pip install pandas'.
-        deferred: Modules that are slow to import and of which functions are called later only.
+        deferred: Modules that are slow to import, and whose functions are called later only.
     """
     deferred = [name for name in deferred if name not in sys.modules]
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _owner(name, needs)}

@@ -18,7 +18,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         '--examples',
         default='embedded:heads64',
         metavar='PICTURES',
-        help='folder or zip of which some pictures are offered, default embedded:heads64',
+        help='folder or zip; the page offers some of its pictures, default embedded:heads64',
     )
     parser.add_argument(
         '--max-upload-mb', type=float, default=20.0, metavar='MB', help='default 20'

@@ -54,7 +54,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         help='greyscale picture of the LR size: the share of the target in each cell, white all',
     )
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
-    parser.add_argument('--overwrite', action='store_true', help='make results anew that exist')
+    parser.add_argument('--overwrite', action='store_true', help='make results again that exist')
     parser.add_argument('--batch-size', type=int, default=16, help='default 16')
     add_device_arguments(parser)
     return parse_with_model(parser, argv)

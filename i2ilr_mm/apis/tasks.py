@@ -44,7 +44,7 @@ def _digest(text: str) -> str:
 
 
 class Reader:
-    """Reads every picture once while it is needed again soon; tells every problem once."""
+    """Reads pictures, keeps those that are needed again soon, and reports every problem once."""
 
     def __init__(self, translator: Translator) -> None:
         self.translator = translator
@@ -143,7 +143,7 @@ def _text_entries(path: str) -> dict[str, Any]:
 
 
 def _remembering(read: Any) -> Any:
-    """``read``, which does not try again what has failed."""
+    """Let ``read`` fail at once for a path that failed before."""
     failures: dict[str, str] = {}
 
     def once(path: str) -> Tensor:
@@ -159,5 +159,5 @@ def _remembering(read: Any) -> Any:
 
 
 def shown(text: str) -> str:
-    """File names need not be text; this always can be written."""
+    """A file name as text that can always be written."""
     return text.encode('utf-8', 'backslashreplace').decode()

@@ -58,7 +58,7 @@ def translate_files(
         strength: Share of the target.
         mask: Greyscale picture of the LR size.
         grid: PNG of the first rows.
-        overwrite: Make results anew that exist.
+        overwrite: Make results again that exist.
 
     Returns:
         Number of pairs whose result is there, and of those that could not be translated.
@@ -123,7 +123,7 @@ def _pairs(
     all_pairs: bool,
     blend: bool | Sequence[float],
 ) -> list[tuple]:
-    """Pairs of (path, name for the result); with ``blend`` of every source with the blend."""
+    """Pairs of (path, name for the result). With ``blend``, every source goes with the blend."""
     named_targets = find_pictures(targets, out)
     if blend is not False:
         weights = None if blend is True else blend

@@ -89,7 +89,7 @@ def _warm_up(steps: Steps, allocated: int) -> int:
 
 
 def optimizer_config(cfg: Config, model: I2ILR) -> dict:
-    """The config's optimisers, without those of networks that a variant leaves out."""
+    """The config's optimisers of the networks that a variant has."""
     wrappers = cfg.optim_wrapper.to_dict()
     return {k: v for k, v in wrappers.items() if getattr(model, k, True) is not None}
 

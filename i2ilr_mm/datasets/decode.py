@@ -23,10 +23,10 @@ Image.init()
 FORMATS: list[str] = [
     f for f in ('AVIF', 'BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP') if f in Image.OPEN
 ]
-"""What is decoded; Pillow knows more, some of which runs other programs."""
+"""Formats that are decoded. Pillow knows more, but runs other programs for some of them."""
 
 LARGE = 24_000_000
-"""Pixels from which a JPEG is decoded at a reduced size, where the caller needs no more."""
+"""A JPEG of more pixels is decoded at a reduced size, if the caller needs no more."""
 
 OTHER_PICTURES = (
     *('.heic', '.heif', '.jxl', '.jp2', '.j2k', '.psd', '.svg', '.tga', '.exr', '.hdr', '.ppm'),
@@ -77,7 +77,7 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
 
 
 def _read(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> T:
-    """Open a picture and read something of it; once more without its metadata if that fails.
+    """Open a picture and run ``operation`` on it; if that fails, try without its metadata.
 
     Raises:
         PictureError: If it cannot be read.
@@ -127,7 +127,7 @@ def _open(file: Any) -> Image.Image:
 
 
 def _deep_grey(file: Any) -> Image.Image | None:
-    """A TIFF of one channel of 10 to 16 bits in a layout that Pillow lacks, by OpenCV.
+    """Read a TIFF of one channel of 10 to 16 bits by OpenCV, as Pillow cannot.
 
     OpenCV gives the values as stored, times what makes them 16 bits.
     """
@@ -197,7 +197,7 @@ PIXELS = (b'IHDR', b'PLTE', b'IDAT', b'IEND', b'tRNS')
 
 
 def without_metadata(data: bytes, keep: tuple[bytes, ...] = ()) -> bytes:
-    """The same PNG or JPEG with nothing but what its pixels are made of; others as they are.
+    """A PNG or JPEG without the parts that its pixels do not need; other files unchanged.
 
     Pillow refuses a picture for a long text, a large profile, or a damaged chunk that it could pass
     over.
@@ -265,7 +265,7 @@ _KINDS: list[tuple[str, str, str]] = [
 
 
 def what_it_is(data: bytes, unknown: str = f'is no picture ({", ".join(FORMATS)} are read)') -> str:
-    """What a file is that holds no picture; the end of a sentence that begins with its name."""
+    """What a file is that holds no picture, as the end of a sentence after the file's name."""
     for pattern, kind, remedy in _KINDS:
         if re.match(pattern.encode('latin-1'), data[:1024], re.IGNORECASE | re.DOTALL):
             return f'is {kind}, and not read: {remedy}'

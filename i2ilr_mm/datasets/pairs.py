@@ -30,7 +30,8 @@ def choose_targets(
         classes: Their classes.
         n_targets: Targets per source, all different, never the source itself; fewer where there
             are not as many candidates.
-        pairing: 'any', 'same_class', 'cross_class', or 'each_class': so many of every other class.
+        pairing: 'any', 'same_class', 'cross_class', or 'each_class': that many from every other
+            class.
         seed: Another seed gives another choice.
 
     Returns:
@@ -55,7 +56,7 @@ def choose_targets(
 
 
 def _candidates(own: str, by_class: dict[str, list[int]], pairing: str) -> list[list[int]]:
-    """Sets of pictures, from each of which a source of class ``own`` takes its targets."""
+    """Sets of pictures. A source of class ``own`` takes its targets from each of them."""
     others = [by_class[c] for c in by_class if c != own]
     return {
         'any': [sorted(chain(*by_class.values()))],

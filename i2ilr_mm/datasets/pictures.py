@@ -69,7 +69,7 @@ def list_pictures(root: str) -> list[str]:
 
 
 def left_out(root: str) -> Counter[str]:
-    """How many files below a resolved root are no pictures by their names: suffix -> number."""
+    """Count the files below a resolved root whose names are not pictures': suffix -> number."""
     return Counter(
         os.path.splitext(name)[1].lower() or 'no suffix'
         for name in _names(root)
@@ -134,7 +134,7 @@ def _archive(path: str, process: int) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=8)
 def _members(path: str, process: int) -> dict[str, zipfile.ZipInfo]:
-    """Files of a zip by their names with '/'; of a name that is there twice the last one."""
+    """Files of a zip by their names with '/'; the last one if several have the same name."""
     infos = _archive(path, process).infolist()
     return {_member_name(info): info for info in infos if info.filename and not info.is_dir()}
 

@@ -105,7 +105,7 @@ class ImagePool(BaseDataset):
         return dict(super().get_data_info(idx), img_size=self.img_size, lr_size=self.lr_size)
 
     def _report_skipped(self) -> None:
-        """Say what the root holds that is in no split: other files, pictures beside the folders."""
+        """Log the files of the root that are in no split, such as pictures beside the folders."""
         if self.split != 'train' or self.data_root.startswith(EMBEDDED):
             return
         names = list_pictures(self.resolved_root)
@@ -126,7 +126,7 @@ class ImagePool(BaseDataset):
             )
 
     def _check_pictures(self, paths: list[str]) -> None:
-        """Read every header before work starts; all bad files are named at once."""
+        """Read every header before work starts, and name all bad files in one error."""
         bad, enlarged, large = [], [], []
         for path in paths:
             try:
@@ -176,7 +176,7 @@ class ImagePool(BaseDataset):
         return [picture['img_path'] for picture in self.pictures]
 
     def real_image(self, path: str) -> Tensor:
-        """One of them, (3, H, W) uint8, by the pipeline: all that works on 'img' but flips.
+        """One real picture, (3, H, W) uint8, by the pipeline's transforms of 'img' without flips.
 
         Raises:
             ValueError: If the pipeline does not leave uint8 of three channels.

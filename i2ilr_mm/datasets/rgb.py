@@ -40,7 +40,7 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
 
 
 def convert(image: Image.Image, name: str) -> Image.Image:
-    """What :func:`to_rgb` does, for those who have switched warnings off already."""
+    """The same as :func:`to_rgb`, for callers that have switched warnings off already."""
     image.load()
     clear = image.info.get('transparency')
     if isinstance(clear, tuple) and max(clear) > 255:
@@ -73,7 +73,7 @@ TURNS = {
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, if what stands there cannot be read."""
+    """The EXIF orientation; 1 (upright) if the entry cannot be read."""
     try:
         return int(image.getexif().get(0x0112, 1))
     except UNDECODABLE:
@@ -104,7 +104,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colours and the share that covers what is below, as two pictures."""
+    """Colours and opacity, as two pictures; the opacity is None where there is no alpha channel."""
     kind = image.format
     alpha = None
     if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
@@ -119,7 +119,7 @@ def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, RGB, CMYK or LAB as sRGB; a profile that is damaged or of another kind is passed over."""
+    """L, RGB, CMYK or LAB as sRGB; ignores a profile that is damaged or of another kind."""
     if image.mode == 'LAB' or profile:
         transform = _transform(profile if image.mode != 'LAB' else None, image.mode)
         if transform is not None:

@@ -75,7 +75,7 @@ def split_names(names: list[str], split: str) -> dict[str, str]:
 def _in_folders(
     inner: dict[str, str], folders: dict[str, tuple[str, str]], split: str
 ) -> dict[str, str]:
-    """Pictures in the folders of a split, named by what is below them and by the folders' class."""
+    """Pictures in the folders of a split, by their names below the folder and its class."""
     chosen = {}
     for name, within in inner.items():
         top, _, rest = within.partition('/')

@@ -1,4 +1,4 @@
-"""The checkpoint hook: plain data alone, and an old file goes only once the new one is there."""
+"""The checkpoint hook: it writes plain data, and deletes an old file after the new one is there."""
 
 import os
 from collections.abc import Iterable
@@ -104,7 +104,7 @@ class PlainCheckpointHook(CheckpointHook):
             checkpoint[part] = plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check that the file fits, which MMEngine does not, and make the histories anew."""
+        """Check that the file fits, and rebuild the log histories. MMEngine does neither."""
         path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         check_state(unwrap(runner.model), checkpoint.get('state_dict', {}), path)
         if runner._resume and not {'optimizer', 'message_hub'} <= checkpoint.keys():
@@ -136,14 +136,14 @@ class PlainCheckpointHook(CheckpointHook):
             )
 
     def _mend_note(self, work_dir: str) -> None:
-        """Bring ``last_checkpoint`` up to date; a killed run may not have come to it."""
+        """Bring ``last_checkpoint`` up to date, which a killed run may have left behind."""
         latest = latest_checkpoint(work_dir)
         if latest:
             self.file_backend.put_text(latest, os.path.join(work_dir, 'last_checkpoint'))
 
 
 def _check_interval(runner: Runner, optimizers: dict, path: str) -> None:
-    """A resume restores the learning rate and betas, which are those of one interval of R1."""
+    """Refuse to resume with another interval of R1: stored rates and betas fit only one."""
     groups = optimizers.get('discriminator', {}).get('param_groups', [{}])
     objective = getattr(unwrap(runner.model), 'objective', None)  # other models have none
     then, now = groups[0].get('r1_interval', 1), getattr(objective, 'r1_interval', 1)

@@ -14,7 +14,7 @@ from .samplers import PairSampler
 
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
-    """MMEngine's iteration loop, whose data go on at once where a checkpoint ended.
+    """MMEngine's iteration loop; on a resume, its data continue at once where they stopped.
 
     MMEngine starts to read before it loads the checkpoint, and reads all past batches again. Here
     the sampler starts at the images seen so far, which the checkpoint holds (in the message hub,

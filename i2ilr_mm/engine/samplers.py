@@ -67,7 +67,7 @@ class PairSampler(Sampler):
         yield from self._draws(count(self.start // 2 + self.rank, self.world_size))
 
     def draws(self, first: int, number: int) -> list[Draw]:
-        """What all ranks together see after ``first`` images, so many; both even."""
+        """The next draws of all ranks together, after ``first`` images; both numbers are even."""
         return list(self._draws(range(first // 2, (first + number) // 2)))
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ class PairSampler(Sampler):
 
 @DATA_SAMPLERS.register_module()
 class SourceSampler(Sampler):
-    """All pairs in order, each source's together on one rank, none twice.
+    """All pairs in order, none twice; the pairs of one source stay together on one rank.
 
     The ranks get neighbouring blocks of sources; one may get fewer, or none.
 

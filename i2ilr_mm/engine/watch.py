@@ -1,4 +1,4 @@
-"""What goes wrong in a training: numbers that are not finite stop it, a collapse is warned of."""
+"""Watches a training: stops it at numbers that are not finite, and warns of a collapse."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .checkpoint_files import latest_checkpoint
 
 
 class NonFiniteError(ValueError):
-    """A loss or a weight that is not finite; the message says when, on what, and where to go on."""
+    """A loss or a weight is not finite; the message names the step, the pictures and a way on."""
 
 
 def check_losses(runner: Runner, steps: list[dict[str, float]]) -> None:

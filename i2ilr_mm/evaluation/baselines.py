@@ -1,4 +1,4 @@
-"""What any model has to beat: results made without one, scored like a model's."""
+"""Results made without a model and scored like a model's: any model has to beat them."""
 
 from collections.abc import Callable
 

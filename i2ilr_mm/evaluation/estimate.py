@@ -1,4 +1,4 @@
-"""A score with what each sample adds to it, and the bootstrap interval that follows from that."""
+"""A score, the influence of each sample on it, and the bootstrap interval that follows."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,22 +40,28 @@ class Estimate:
     spread: float | None = None
 
     def grouped(self, **labels: Sequence[Hashable]) -> 'Estimate':
-        """The same with labels for the samples of a set (``fake``, ``real``): equals go together.
+        """A copy with labels for the samples of a set (``fake``, ``real``).
 
-        The results of one source have one label, as has a real picture in several tasks.
+        Samples with equal labels are drawn together: results of one source, or one real picture in
+        several tasks.
         """
         parts = [replace(p, groups=labels.get(p.side, p.groups)) for p in self.parts]
         return replace(self, parts=parts)
 
 
 def sample_mean(values: Tensor, side: str = 'fake') -> Estimate:
-    """The mean of (n,) values, one per sample of that set, as an estimate; float64."""
+    """The mean of values as an estimate, in float64.
+
+    Args:
+        values: (n,), one per sample.
+        side: 'fake' or 'real', the set that the samples belong to.
+    """
     values = torch.as_tensor(values).double().cpu()
     return Estimate(float(values.mean()), [Part(values - values.mean(), side)])
 
 
 def mean_over_tasks(estimates: Sequence[Estimate]) -> Estimate:
-    """The plain mean of several scores, as of a protocol's tasks.
+    """The plain mean of several scores, such as those of a protocol's tasks.
 
     Samples with equal labels are drawn together, also those of different tasks.
     """
@@ -94,7 +100,8 @@ def interval(
     plus the first-order change (infinitesimal jackknife, Efron 1982, The Jackknife, the Bootstrap
     and Other Resampling Plans). So it costs nothing to compute even where the score itself takes
     seconds, and is free of the upward bias that repeated samples give Frechet and kernel distances.
-    It covers the chance of which samples were drawn, not the bias of a score in their number.
+    It covers the chance in the choice of the samples. It does not cover the bias that a score has
+    for few samples.
 
     Args:
         estimate: The score.

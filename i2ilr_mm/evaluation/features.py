@@ -21,7 +21,7 @@ class LastBatch:
         self.by_picture: dict[str, dict[int, Tensor]] = {}
 
     def features(self, samples: list[dict], pictures: str) -> dict[int, Tensor]:
-        """Features by the ``id`` of each sample, as far as they are known; to be added to.
+        """The features computed so far, by the ``id`` of each sample; callers add theirs.
 
         Args:
             samples: Outputs of a model. If none of them is of the last batch, a new one begins.

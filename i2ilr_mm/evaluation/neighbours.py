@@ -75,13 +75,13 @@ def _check_copies(radius: Tensor, k: int) -> None:
 
 
 def with_part(estimate: Estimate, side: str, influence: Tensor) -> Estimate:
-    """An estimate that depends on another set, too."""
+    """Add the influence of a second set to an estimate."""
     estimate.parts.append(Part(influence - influence.mean(), side))
     return estimate
 
 
 class _Membership:
-    """Counts over a (fakes, reals) table of which is inside which, seen in chunks of rows.
+    """Counts over a table (fakes, reals) of memberships, which comes in chunks of rows.
 
     Attributes:
         row_counts: Trues of each fake.
@@ -104,7 +104,7 @@ class _Membership:
         self.column_partner += (numbers @ values).cpu()
 
     def share_of_rows(self) -> tuple[Estimate, Tensor]:
-        """Share of fakes with any True, and the influence of the reals: what hangs on one alone."""
+        """Share of fakes with any True, and the influence of the reals that decide alone."""
         alone = _sole(self.row_counts, self.row_partner, len(self.column_counts))
         return sample_mean(self.row_counts > 0), alone * len(self.column_counts) / len(
             self.row_counts

@@ -15,9 +15,9 @@ def plot_frechet_against_n(
 ) -> None:
     """Draw the Frechet distance against the number of pictures that it is computed from.
 
-    It falls with n, so the plot shows how far from its end a score is. Results and one half of the
-    real pictures are compared with the other half, the latter for scale: so many new real pictures
-    score like that.
+    The distance falls with n, and the plot shows how much further a score would fall. It compares
+    the results with one half of the real pictures. For scale, it compares the other half with it,
+    too: that is the score of new real pictures.
 
     Args:
         sets: Name of the score, features of the results (n1, d) and of the reals (n2, d), n2 >= 4.

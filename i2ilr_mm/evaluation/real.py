@@ -1,4 +1,4 @@
-"""What real pictures look like to a network: computed once, kept on disk, shared by all ranks."""
+"""Features of real pictures: computed once, kept on disk, shared by all ranks."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def real_features(
     batch_size: int,
     cache_dir: str | None = FEATURES_DIR,
 ) -> Tensor | None:
-    """Features (n, d) of a pool's pictures; every rank makes its share of them.
+    """Features (n, d) of a pool's pictures; every rank computes a part of them.
 
     A file of the cache that cannot be read or written is reported, and the features are computed.
 

@@ -32,8 +32,8 @@ class Score:
         problem: Why the number could not be computed.
         warning: Why it says little.
         protocol: The pairs that were scored.
-        role: Set for what stands beside the score of that name, such as 'chance' or 'copy_source';
-            '' for the score itself.
+        role: '' for the score itself. Numbers to compare it with have a role, such as 'chance' or
+            'copy_source', and the same name.
     """
 
     name: str
@@ -79,7 +79,7 @@ def collect_reports(metrics: Sequence[Any]) -> list[Score]:
 def report_dict(scores: Sequence[Score]) -> dict[str, dict]:
     """Scores as plain data, keyed by name, without empty fields; JSON has no nan, so null.
 
-    What stands beside a score is in its field ``beside``, keyed by role.
+    The numbers to compare a score with are in its field ``beside``, keyed by role.
     """
     report: dict[str, dict] = {}
     for score in scores:

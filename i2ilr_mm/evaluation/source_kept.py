@@ -15,7 +15,7 @@ GALLERY = 100
 
 
 def galleries(sources: int, size: int = GALLERY) -> Tensor:
-    """For each source the others that it is told from, (sources, size - 1), drawn at random.
+    """Draw at random, for each source, the others to compare with: (sources, size - 1) indices.
 
     The draw depends on nothing but the numbers, so that scores can be compared.
     """

@@ -24,7 +24,7 @@ from .probes import (
 from .transfer import name_in_root, read_attributes
 
 SHIFT = 4
-"""Pixels by which training heads are moved at most."""
+"""Training heads are moved by up to this many pixels."""
 
 
 def train_probes(

@@ -40,11 +40,14 @@ class TransferTruth(PairScores):
 
     For rendered heads, whose attributes are known. Probes that were trained on real heads alone
     read the attributes off the results; only pairs whose source and target differ in an attribute
-    count for it. Beside each share stand those of the probe on the real picture to be followed
-    (role ``ceiling``), on the source as it is (``copy_source``), on the enlarged LR target
-    (``upscale_target``), and the share that the same results would have if the picture to be
-    followed had been exchanged for any other (``chance``): that of all results whose other picture
-    is of the same class. What lies above it was taken from the picture.
+    count for it. The report compares each share with four others, by their roles:
+
+    - ``ceiling``: the probe reads the real picture that the result should follow.
+    - ``copy_source``: the probe reads the source itself.
+    - ``upscale_target``: the probe reads the enlarged LR target.
+    - ``chance``: what the same results would score if any other picture had been followed. It is
+      estimated from all results whose other picture has the same class. What a share has above
+      chance, the result took from the picture.
 
     Args:
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`; None takes the

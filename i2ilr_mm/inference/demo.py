@@ -35,14 +35,14 @@ def create_app(
 ) -> Any:
     """The page as a Flask application.
 
-    Requests that other pages send are refused: those whose Host is a name that another site may
-    have pointed here (DNS rebinding), and those of another origin.
+    It refuses requests that other pages send. They have another origin, or name a Host that is not
+    this machine's: another site may have pointed its own name here (DNS rebinding).
 
     Args:
         translator: The model.
-        examples: Folder, zip or embedded set, from which some pictures are offered.
+        examples: Folder, zip or embedded set; the page offers some of its pictures as examples.
         max_upload_mb: Largest request that is accepted, in megabytes.
-        host: The name that it is served under, besides 'localhost' and addresses.
+        host: A name under which the page may be opened, besides 'localhost' and IP addresses.
 
     Raises:
         FileNotFoundError: If there are no such examples.
@@ -175,7 +175,7 @@ def _policy(page: str) -> str:
 
 
 def _examples(translator: Translator, place: str) -> list[np.ndarray]:
-    """Some pictures (H, H, 3) of a folder, zip or embedded set; those that cannot be read are not.
+    """Some pictures (H, H, 3) of a folder, zip or embedded set, without those it cannot read.
 
     Raises:
         FileNotFoundError: If there is none.

@@ -11,7 +11,9 @@ from ..lr import down
 
 
 def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any = None) -> Tensor:
-    """own + strength * mask * (lr - own), own being the sources' LR pictures.
+    """LR targets between the sources' LR pictures and the given ones.
+
+    The result is own + strength * mask * (lr - own), where own is the source's LR picture.
 
     Args:
         source: (B, 3, H, H) in [-1, 1].
@@ -46,7 +48,8 @@ def shares(count: int, weights: Sequence[float] | None = None) -> list[float]:
     """Weights of ``count`` LR targets that sum to 1; None weighs all alike.
 
     Raises:
-        ValueError: If there are no targets, or not as many weights, or none is positive.
+        ValueError: If there are no targets, if the numbers of targets and weights differ, or if no
+            weight is positive.
     """
     weights = [1.0] * count if weights is None else list(weights)
     if not count or len(weights) != count:

@@ -99,7 +99,7 @@ def publish(model: I2ILR, path: str, facts: dict[str, Any]) -> None:
 
     Raises:
         FileExistsError: If there is such a file.
-        ValueError: If the name does not end in .safetensors, or the generator is none of ours.
+        ValueError: If the name does not end in .safetensors, or the generator is no I2ILRGenerator.
     """
     write_release(model.generator_ema.deploy(), {**describe(model), **facts}, path)
 
@@ -114,8 +114,8 @@ def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
         raise FileExistsError(f"'{path}' exists; choose another name, or move it away")
     if not facts.get('network'):
         raise ValueError(
-            'the generator is none of type I2ILRGenerator, which is all that a published file can '
-            'be read back as; hand on the checkpoint and its config'
+            'the generator is no I2ILRGenerator, and a published file can hold no other type; hand '
+            'on the checkpoint and its config'
         )
     written = dict(format_version=VERSION, i2ilr_mm=i2ilr_mm.__version__)
     metadata = {name: json.dumps(value) for name, value in {**facts, **written}.items()}
@@ -128,7 +128,7 @@ def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
 
 
 def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """A checksum of all that a file holds, whatever the order."""
+    """Checksum of weights and metadata, which does not depend on their order."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         digest.update(f'{name} {value.dtype} {list(value.shape)}\n'.encode())
@@ -138,7 +138,7 @@ def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """Of a network's numbers, 16 digits; the same wherever they are stored."""
+    """Hash of a network's weights, 16 digits; it does not depend on the file that holds them."""
     digest = hashlib.sha256()
     for value in network.state_dict().values():
         digest.update(value.cpu().numpy().tobytes())

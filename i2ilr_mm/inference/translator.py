@@ -102,7 +102,7 @@ class Translator:
             FileNotFoundError: If there is no such place, or no model in it.
             ImportError: If a Hub id is given and the Hub's client is not installed.
             OSError: If the Hub cannot be reached or has no such model.
-            ValueError: If the file is none of ours.
+            ValueError: If the file is no published generator of this project.
         """
         return cls(find_pretrained(os.fspath(name), revision, token), **options)
 
@@ -170,9 +170,9 @@ class Translator:
             weights: One per picture, positive; None weighs all alike.
 
         Raises:
-            ValueError: If there are no pictures, or not as many weights, or none is positive.
+            ValueError: If pictures are missing, or the weights do not fit them or none is positive.
         """
-        # Before the pictures are read: a wrong number of weights is told at once.
+        # The weights are checked before the pictures are read, which takes longer.
         parts = zip(pictures, shares(len(pictures), weights))
         return torch.stack([self.target(picture) * share for picture, share in parts]).sum(dim=0)
 

@@ -32,7 +32,7 @@ def pooling_matrix(size: int) -> Tensor:
 class TrainedConv2d(nn.Module):
     """Base of convolutions that run with another weight than the trained one, ``weight_orig``.
 
-    A pass of the network works it out anew, unless :func:`shared_weights` has done so for several.
+    Every pass of the network computes it again, except inside :func:`shared_weights`.
 
     Args:
         in_channels: Channels of the input.
@@ -130,7 +130,7 @@ class SNConv2d(TrainedConv2d):
     weight_u: Tensor
     weight_v: Tensor
     frozen = False
-    """Whether the estimate stays as it is: schedules that iterate at other times are then equal."""
+    """Stop the power iteration; then schedules that iterate at other times give equal numbers."""
 
     def converge(self) -> None:
         """Estimate the singular vectors of a new weight, as PyTorch does."""
@@ -206,8 +206,8 @@ def init_weights(network: nn.Module, init: str) -> None:
     Args:
         network: G or D.
         init: 'pytorch' keeps the default weights that the published networks really train from;
-            'kaiming' draws the normal ones of He et al. 2015 (fan in) that were meant, 2.4 times as
-            large, so that every step counts for as much less.
+            'kaiming' draws the normal weights of He et al. 2015 (fan in) that the published code
+            meant. They are 2.4 times as large, so a step changes the network that much less.
 
     Raises:
         ValueError: If ``init`` is unknown.

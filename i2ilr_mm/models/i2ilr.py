@@ -111,7 +111,7 @@ class I2ILR(Networks):
         self.steps = int(state)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """Update D (and P), then G through what they have become, then the average of G.
+        """Update D (and P), then G through the updated D and P, then the average of G.
 
         Args:
             data: Batch from the loader: ``inputs`` with ``img`` and ``lr``, B even.
@@ -157,7 +157,7 @@ class I2ILR(Networks):
         return {**log, **log_g}
 
     def _sources(self, image: Tensor) -> list[Part] | None:
-        """What the source loss has to know of the whole batch, for each part."""
+        """Candidates of the whole batch for the source loss, and for each part its positives."""
         if self.source_loss is None:
             return None
         with self.autocast():
@@ -235,7 +235,7 @@ class I2ILR(Networks):
         sources: list[Part] | None,
         wrapper: OptimWrapper,
     ) -> dict[str, Tensor]:
-        """One G step through the updated D and P; makes the fakes anew where there are none."""
+        """One G step through the updated D and P; makes the fakes again where they are missing."""
         logs = []
         with self._frozen_judges():
             for i, (image, lr) in enumerate(parts):

@@ -20,7 +20,7 @@ Conv = type[TrainedConv2d]
 
 
 def leaky_relu(x: Tensor, inplace: bool = False) -> Tensor:
-    """In place only where nothing else needs ``x``: after convolutions and normalisations."""
+    """Leaky ReLU. Use ``inplace`` only where nothing else needs ``x``, such as after a norm."""
     return F.leaky_relu(x, SLOPE, inplace)
 
 

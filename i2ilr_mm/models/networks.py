@@ -200,7 +200,7 @@ class Networks(BaseModel):
         return logits.to(fake.dtype)
 
     def residual(self, fake: Tensor, lr: Tensor) -> Tensor | None:
-        """The residual map, where a discriminator asks for it."""
+        """The residual map, or None if no discriminator uses it."""
         # The residual costs a pass over the picture in full size: not where nobody looks at it.
         judges = unwrap(self.discriminator), unwrap(self.projected_discriminator)
         if not any(getattr(network, 'residual', network is not None) for network in judges):
@@ -213,7 +213,7 @@ class Networks(BaseModel):
             return unwrap(self.projected_discriminator).features(self.layout(image))
 
     def projected_logits(self, views: list[Tensor], residual: Tensor | None) -> Tensor:
-        """P's logits of what :meth:`view` gave."""
+        """P's logits of the features that :meth:`view` returns."""
         with self.autocast():
             return self.projected_discriminator(views, residual)
 
@@ -221,7 +221,7 @@ class Networks(BaseModel):
 
     @torch.no_grad()
     def predict(self, source: Tensor, lr: Tensor, network: str = 'generator_ema') -> Tensor:
-        """Translate sources towards LR targets; as every prediction does.
+        """Translate sources towards LR targets.
 
         Args:
             source: (B, 3, H, W) in [-1, 1].

@@ -99,7 +99,7 @@ def total(**parts: Tensor) -> Losses:
 
 
 class Objective:
-    """The losses of a batch, through a model's networks and by its losses.
+    """Computes the losses of a batch with a model's networks and loss modules.
 
     Args:
         model: Has the networks, and ``gan_loss``, ``r1_loss``, ``cycle_loss``, ``lr_loss``,
@@ -121,7 +121,7 @@ class Objective:
         self.terms = 4 if judge_reconstructions else 2
 
     def judged(self, *sets: Tensor) -> Tensor:
-        """Of (fakes, reconstructions), or of what belongs to them, the sets that D sees."""
+        """The sets that D sees: fakes and reconstructions, or tensors that belong to them."""
         return torch.cat(sets if self.judge_reconstructions else sets[:1])
 
     # R1, and the steps it is due at
@@ -136,12 +136,12 @@ class Objective:
         return self.r1_interval > 1 and step % self.r1_interval == 0
 
     def r1(self, image: Tensor, lr: Tensor) -> Tensor:
-        """R1 of both real halves, each counted once per fake set."""
+        """R1 of both real halves; each half counts once for every set of fakes."""
         return self._r1(*self.model.differentiable_logits(image, lr))
 
     def _r1(self, image: Tensor, logits: Tensor) -> Tensor:
-        # sum over the terms of gamma/2 E |grad D|^2: the real halves stand in them as those of
-        # l(D(x), real) do, so the factor is the same, 4 (or 2) times the mean over the batch.
+        # The terms are gamma/2 E |grad D|^2, one for each l(D(x), real). So the factor is the same:
+        # 4 (or 2) times the mean over the batch.
         factor = float(self.terms)
         if getattr(self.model.r1_loss, 'mode', 'standard') == 'reference':
             # The published penalty differentiates the mean over a half, B / 2 pictures:
@@ -233,7 +233,7 @@ class Objective:
             fake: Results of ``translate_pairs``.
             reconstruction: The same.
             views: P's features of the results that are judged, if they are known.
-            sources: What the source loss knows of the batch; without it that loss is left out.
+            sources: Candidates and positives of the source loss; None leaves that loss out.
         """
         judged, targets = self.judged(fake, reconstruction), self.judged(swap_pairs(lr), lr)
         # All sets go through D at once, so M is a mean over `terms` halves: their sum is terms M.

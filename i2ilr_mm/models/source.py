@@ -1,4 +1,4 @@
-"""The contrastive source loss: a result must be told from other sources by its own."""
+"""The contrastive source loss: a result must be closer to its own source than to others."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from .layers import deviation
 MOMENTUM = 0.01
 """Share of a batch in the running moments of the features."""
 MOST_CELLS = 8
-"""Side to which finer LR pictures are brought before they tell of the features."""
+"""Finer LR pictures are shrunk to this side before features are predicted from them."""
 SOLVE_EVERY = 16
 """Steps from one solution of the running least squares to the next."""
 
@@ -38,7 +38,7 @@ class ContrastiveSourceLoss(nn.Module):
     With ``beyond_lr`` a :class:`LeastSquares` of the features on the LR picture is taken out of
     sources and results, each by its own LR picture; what is left is the source's alone.
 
-    The loss counts once the queue is full. Queue, moments and least squares are in the checkpoint,
+    The loss is 0 until the queue is full. Queue, moments and least squares are in the checkpoint,
     and are the same on every process.
 
     Args:
@@ -47,8 +47,8 @@ class ContrastiveSourceLoss(nn.Module):
         network: Config of the frozen network, see :mod:`i2ilr_mm.models.frozen`.
         loss_weight: Factor of the loss.
         temperature: Divides the similarities.
-        queue_size: Earlier sources to be told from.
-        beyond_lr: Whether what the LR picture says of the features is taken out of them.
+        queue_size: Number of earlier sources that a result is compared with.
+        beyond_lr: Whether to subtract from the features what the LR picture predicts of them.
         lr_method: The LR operator D, see :func:`i2ilr_mm.lr.down`.
 
     Raises:
@@ -149,7 +149,7 @@ class ContrastiveSourceLoss(nn.Module):
             return self.loss_weight * F.cross_entropy(similarity / self.temperature, positives)
 
     def _regressors(self, images: Tensor) -> Tensor:
-        """What is linear in the LR pictures of images, where their edges are, and 1: (B, n)."""
+        """Regressors (B, n): colours of the LR pictures, steps between their cells, and 1."""
         # With c = min(s, 8) cells a side:  3 c^2 colours,  c (c - 1) steps |l[x + 1] - l[x]| across
         # and as many down, and the 1 of the intercept.
         lr = down(images.to(self.mean.dtype), self.lr_size, self.lr_method)
@@ -180,9 +180,9 @@ class ContrastiveSourceLoss(nn.Module):
 class LeastSquares(nn.Module):
     """A linear prediction of features from regressors, by running least squares.
 
-    Old batches fade. A ridge on the diagonal, n / (rows that count) of each regressor's own mean
-    square, keeps it sane while few rows were seen: near the best one from 64 to 7,200 rows of the
-    rendered heads.
+    Old batches fade. A ridge on the diagonal keeps the prediction sane while few rows were seen. It
+    is n / (rows that count) of each regressor's mean square, which was near the best ridge for 64
+    to 7,200 rows of the rendered heads.
 
     Args:
         regressors: Their number n.
@@ -193,7 +193,7 @@ class LeastSquares(nn.Module):
     cross: Tensor
     weights: Tensor
     memory = 1000
-    """Batches that count."""
+    """Number of batches that the running means hold."""
 
     def __init__(self, regressors: int, features: int) -> None:
         super().__init__()
@@ -226,12 +226,13 @@ class LeastSquares(nn.Module):
         self.updates += 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (B, d) as regressors x (B, n) tell them."""
+        """Predict features (B, d) from regressors x (B, n)."""
         return x @ self.weights
 
 
 def _gather_pairs(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows (B, d) of all processes in the order of one, and where this process's are.
+    """The rows (B, d) of all processes, in the order that one process would have, and the places of
+    this process's rows among them.
 
     Processes get pairs in turns (:class:`i2ilr_mm.engine.PairSampler`).
     """

@@ -21,7 +21,7 @@ Function = Callable[[Tensor, Tensor], dict[str, Estimate]]
 
 
 class PairScores(GenMetric):
-    """Base of scores over the results of a loader: one row of numbers each, scored at the end.
+    """Base of scores over a loader's results: keeps a row per result, and scores them at the end.
 
     Attributes:
         report: The scores of the last evaluation.
@@ -77,7 +77,7 @@ class PairScores(GenMetric):
         return dataloader
 
     def evaluate(self) -> dict[str, float]:
-        """Gather the rows of all ranks, score them on the main one, tell all."""
+        """Gather the rows of all ranks, score them on the main rank, and send the scores to all."""
         rows = gather_by_index(self.rows)
         self.rows = {}
         if not rows:
@@ -118,7 +118,7 @@ class PairScores(GenMetric):
         raise NotImplementedError
 
     def info(self, index: int, name: str) -> Any:
-        """What the dataset says of a pair."""
+        """One field of the dataset's entry for a pair."""
         return self.dataset.get_data_info(index)[name]
 
     def sources(self, rows: Iterable[int]) -> list[Hashable]:
@@ -162,7 +162,7 @@ class ResultFeatures(PairScores):
         return torch.cat([self.network(chunk).float().cpu() for chunk in chunks])
 
     def features(self, samples: list[dict]) -> list[Tensor]:
-        """Features of a batch of results; of those that another metric has seen, its own."""
+        """Features of a batch of results; reuses those that another metric has computed."""
         cached = self.network.last_batch.features(samples, f'{self.fake_key} {self.channel_order}')
         new = [i for i, sample in enumerate(samples) if id(sample) not in cached]
         if new:

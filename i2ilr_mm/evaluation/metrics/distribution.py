@@ -247,7 +247,7 @@ class DistributionScores(ResultFeatures):
     def _estimates(
         self, function: Function, rows: dict[int, Tensor], fakes: list[int], reals: list[int]
     ) -> dict[str, Estimate]:
-        """Scores of one task; what they share with other tasks is labelled."""
+        """Scores of one task; sources and real pictures that other tasks share are labelled."""
         assert self.real_features is not None
         fake = torch.stack([rows[i] for i in fakes]).to(self.device)
         real = self.real_features[reals].to(self.device)

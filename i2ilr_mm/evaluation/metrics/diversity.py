@@ -60,7 +60,7 @@ class LPIPSDiversity(ResultFeatures):
         return (info['name'], *classes)
 
     def process(self, data_batch: Any, data_samples: list[dict]) -> None:
-        """Reduce each set of results to its diversity as soon as it is whole."""
+        """Reduce each set of results to its diversity as soon as all its results are there."""
         for sample, row in zip(data_samples, self.features(data_samples)):
             key = self._set_key(sample['sample_idx'])
             rows = self.pending.setdefault(key, {})

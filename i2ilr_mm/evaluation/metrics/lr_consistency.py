@@ -15,7 +15,7 @@ from .base import SHARE, PairScores
 
 @METRICS.register_module()
 class LRConsistency(PairScores):
-    """Match of the results with their LR targets, of the pictures as they would be saved (uint8).
+    """Match of the results, rounded to uint8 as when they are saved, with their LR targets.
 
     Gives lr_mae (grey levels), lr_psnr (dB) and lr_within2 (share of cells within 2 levels), see
     :func:`i2ilr_mm.evaluation.lr_match.lr_match`.

@@ -15,19 +15,19 @@ from ..source_kept import GALLERY, source_kept
 from .base import SHARE, ResultFeatures
 
 MADE = ('upscale_target', 'project_source')
-"""Baselines whose results are made for every pair; those of copy-source are the sources."""
+"""Baselines that make a result for every pair. Those of copy-source are the sources."""
 
 
 @METRICS.register_module()
 class SourceKept(ResultFeatures):
-    """Share of results whose own source is the nearest of 100, on what no LR picture shows.
+    """Share of results whose own source is the nearest of 100 sources, by detail alone.
 
     Realism and LR match can be had by ignoring the source. Here every result and every source is
     first brought to one and the same LR picture (the mean of the sources'), so that colours and
     layout tell nothing; then a feature network says which source is nearest, see
     :func:`source_kept`. No labels are needed. A model that ignores its source scores about 0.01
-    (role ``chance``), one that copies it 1. Beside the share stand those of the baselines on the
-    same pairs: ``copy_source``, ``upscale_target`` and ``project_source``.
+    (role ``chance``), one that copies it 1. The report also gives the shares of the baselines on
+    the same pairs: ``copy_source``, ``upscale_target`` and ``project_source``.
 
     The measure is this project's own. Judge by a network that took no part in the training.
 

@@ -1,8 +1,11 @@
+import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,19 +19,52 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
 
 
+@cache
+def forks() -> subprocess.Popen:
+    """The process of forks.py, one for each worker of the tests; it ends with them."""
+    return subprocess.Popen(
+        [sys.executable, Path(__file__).parent / 'forks.py'],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fork(argv: list[str], cwd: Path) -> subprocess.CompletedProcess:
+    """Run a Python script in a process that has imported PyTorch and MMagic before."""
+    with tempfile.NamedTemporaryFile('r', encoding='utf-8') as output:
+        command = dict(argv=argv, cwd=str(cwd), output=output.name)
+        server = forks()
+        server.stdin.write(json.dumps(command) + '\n')
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(argv, code, output.read())
+
+
 def call(*command: str, cwd: Path = ROOT, check: bool = True, **env: str):
     """Run a command as a user would; the output of both streams is in ``stdout``."""
-    result = subprocess.run(
-        [str(part) for part in command],
+    command = [str(part) for part in command]
+    script = Path(command[1]).parent == ROOT / 'tools' and command[0] == sys.executable
+    if script and not env and '--help' not in command:
+        result = fork(command[1:], cwd)
+    else:
+        result = run_anew(command, cwd, env)
+    if check:
+        assert result.returncode == 0, result.stdout[-4000:]
+    return result
+
+
+def run_anew(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess:
+    """Run a command in a process that starts from nothing."""
+    return subprocess.run(
+        command,
         cwd=cwd,
         env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if check:
-        assert result.returncode == 0, result.stdout[-4000:]
-    return result
 
 
 def free_port() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ..lr import check_choice
 from .functional import (
@@ -134,6 +135,8 @@ class SNConv2d(TrainedConv2d):
 
     def converge(self) -> None:
         """Estimate the singular vectors of a new weight, as PyTorch does."""
+        if isinstance(self.weight_orig, FakeTensor):  # the cost forecast's, which has no values
+            return
         # The error of the direction shrinks by (sigma_2 / sigma_1)^2 an iteration.
         for _ in range(15):
             self.power_iteration()

@@ -37,6 +37,7 @@ def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
             'val_evaluator=[{"type":"LRConsistency"}]',
         ),
         *(f'train_dataloader.batch_size={8 // ranks}', 'default_hooks.logger.interval=1'),
+        'default_hooks.cost=None',
     ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]

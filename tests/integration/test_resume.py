@@ -26,6 +26,7 @@ OPTIONS = [
     'default_hooks.checkpoint.max_keep_ckpts=1',
     'default_hooks.logger.interval=1',
     'default_hooks.samples.interval=100',
+    'default_hooks.cost=None',
 ]
 
 

@@ -1,0 +1,43 @@
+"""A process with everything imported, which forks for each command.
+
+The commands of tools/ take four CPU seconds to import PyTorch and MMagic before they begin. A child
+of this process has that behind it, and is otherwise a process of its own: with its own arguments,
+folder, output and exit code. It reads one command a line from stdin, as JSON, and answers with the
+exit code. It runs no training itself, as autograd cannot be used after a fork if it was before.
+"""
+
+import json
+import os
+import runpy
+import sys
+
+
+def serve() -> None:
+    """Answer commands until stdin ends."""
+    for line in sys.stdin:
+        command = json.loads(line)
+        child = os.fork()
+        if not child:
+            return become(**command)  # and on to the end of this script, where Python ends
+        _, status = os.waitpid(child, 0)
+        os.write(ANSWERS, f'{os.waitstatus_to_exitcode(status)}\n'.encode())
+
+
+def become(argv: list[str], cwd: str, output: str) -> None:
+    """Run a script as the main module, with its output in a file."""
+    nothing, file = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY)
+    for descriptor, stream in ((nothing, 0), (file, 1), (file, 2)):
+        os.dup2(descriptor, stream)
+    os.chdir(cwd)
+    sys.argv = argv
+    runpy.run_path(argv[0], run_name='__main__')
+
+
+if __name__ == '__main__':
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+    ANSWERS = os.dup(1)
+    os.dup2(2, 1)
+    import i2ilr_mm
+
+    i2ilr_mm.register()
+    serve()

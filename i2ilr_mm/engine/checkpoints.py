@@ -115,7 +115,7 @@ class PlainCheckpointHook(CheckpointHook):
         if runner._resume:
             _check_interval(runner, checkpoint['optimizer'], path)
         hub = checkpoint.get('message_hub', {})
-        _forget_other_runs(hub.get('runtime_info', {}), path, runner.work_dir)
+        _forget_other_runs(hub.get('runtime_info', {}), path, runner)
         scalars = hub.get('log_scalars', {})
         for name, log in scalars.items():
             if isinstance(log, torch.Tensor):
@@ -165,19 +165,19 @@ def _is_inside(path: str, folder: str) -> bool:
     return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
-def _forget_other_runs(info: dict, path: str, work_dir: str) -> None:
+def _forget_other_runs(info: dict, path: str, runner: Runner) -> None:
     """MMEngine deletes the best checkpoint so far for a better one; it must not be another run's.
 
     Args:
         info: The stored runtime information, with the paths of the best checkpoints.
         path: The checkpoint that was loaded.
-        work_dir: Folder of this run.
+        runner: This run.
     """
     for name, best in list(info.items()):
-        if not name.startswith('best_ckpt') or _is_inside(best, work_dir):
+        if not name.startswith('best_ckpt') or _is_inside(best, runner.work_dir):
             continue
-        moved = os.path.join(work_dir, os.path.basename(best))
-        if _is_inside(path, work_dir) and os.path.isfile(moved):
+        moved = os.path.join(runner.work_dir, os.path.basename(best))
+        if _is_inside(path, runner.work_dir) and os.path.isfile(moved):
             info[name] = moved  # the whole folder has a new place
         else:
             del info[name]

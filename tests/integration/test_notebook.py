@@ -16,8 +16,8 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     notebook = nbformat.read(ROOT / 'notebooks/translate_and_train.ipynb', as_version=4)
     assert not any(cell.get('outputs') for cell in notebook.cells)  # kept without results
     first = next(cell for cell in notebook.cells if cell.cell_type == 'code')
-    assert first.source.count('STEPS = 200') == 1
-    first.source = first.source.replace('STEPS = 200', 'STEPS = 6')
+    assert first.source.count('STEPS = 400') == 1
+    first.source = first.source.replace('STEPS = 400', 'STEPS = 6')
     client = NotebookClient(notebook, timeout=300, resources={'metadata': {'path': tmp_path}})
     client.execute()  # raises at the first cell that does
     texts = [

@@ -101,6 +101,7 @@ TINY = [
     'model.generator.max_channels=8',
     'model.discriminator.base_channels=4',
     'model.discriminator.max_channels=8',
+    'train_dataloader.batch_size=4',
 ]
 """--cfg-options that make any config train in seconds."""
 

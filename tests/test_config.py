@@ -178,7 +178,7 @@ def test_whole_parts_and_entries_of_lists(root):
         ({'train_dataloader': False}, 'train_dataloader.NAME=VALUE'),
         ({'model.accumulation': 0}, 'accumulation is 0; it counts parts'),
         ({'model.accumulation': 'two'}, "accumulation is 'two'; accepted is a whole number"),
-        ({'model.accumulation': 4}, 'accumulation is 4 with train_dataloader.batch_size=4'),
+        ({'model.accumulation': 4}, 'accumulation is 4 with train_dataloader.batch_size=2'),
     ],
 )
 def test_wrong_options_are_refused(root, options, message):

@@ -8,7 +8,7 @@ export PYTHONWARNINGS=ignore
 
 CONFIG=configs/i2ilr_heads64.py
 WORK=work_dirs/quickstart
-ITERS=${ITERS:-1000}
+ITERS=${ITERS:-1500}
 # At this size a second thread gains little, and waits for its turn on a busy machine (docs/speed.md).
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 mkdir -p "$WORK"
@@ -63,7 +63,7 @@ and last what the model that ships with the project, embedded:heads64, makes of 
 
 What to try next:
   its scores        python tools/test.py $CONFIG embedded:heads64
-  train longer      ITERS=8000 bash tools/quickstart.sh
+  train longer      ITERS=16000 bash tools/quickstart.sh
   your own folder   python tools/train.py $CONFIG --work-dir work_dirs/mine --cfg-options data_root=my/folder
   the full model    configs/i2ilr_celebahq.py, configs/i2ilr_afhq.py; see README.md
 (use .venv/bin/python, or: source .venv/bin/activate)

@@ -39,7 +39,7 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
         max_channels=tiny_options['model.generator.max_channels'],
         exact_lr='bilinear',
         lr_method='box',
-        style=False,
+        style=True,
     )
     assert (facts['steps'], facts['lr_method'], facts['fit']) == (7, 'box', 'stretch')
     assert facts['recipe']['model']['source_loss']['type'] == 'ContrastiveSourceLoss'
@@ -149,7 +149,7 @@ def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_
     with pytest.raises(ValueError, match=r'not finite, in 1 of \d+ entries, first from_rgb.bias'):
         Translator(other, device='cpu')
     for change, message in (
-        (dict(style=True), 'does not fit'),
+        (dict(style=False), 'does not fit'),
         (dict(img_size=48), 'img_size=48 with lr_size=8'),
         (dict(img_size=2**40), 'at most 8192'),
         (dict(img_size='32'), 'does not work'),

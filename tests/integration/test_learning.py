@@ -21,7 +21,7 @@ from i2ilr_mm.models.networks import unwrap
 LR_ERROR, KD_LITE2, SOURCE_KEPT = 0.5, 0.35, 0.5
 """Grey levels; KD-lite2 of 400 results and 400 heads; share on Lite2. Seen: 0.15, 0.22 and 0.58."""
 
-STEPS = 600
+STEPS = 1000
 CONFIG = str(ROOT / 'configs/i2ilr_heads64_small.py')
 
 

@@ -19,6 +19,11 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, which would keep one worker busy after all others are done."""
+    items.sort(key=lambda item: 'test_learning' not in item.nodeid)
+
+
 @cache
 def forks() -> subprocess.Popen:
     """The process of forks.py, one for each worker of the tests; it ends with them."""

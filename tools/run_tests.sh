@@ -6,4 +6,4 @@ make_env dev
 ruff check .
 ruff format --check .
 mypy
-python -m pytest -n "${TEST_PROCESSES:-2}" "$@"
+python -m pytest -n "${TEST_PROCESSES:-2}" --dist worksteal "$@"

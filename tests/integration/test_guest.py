@@ -70,7 +70,7 @@ def test_epochs_with_mmengines_sampler(child, heads, tmp_path):
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     runner = Runner.from_cfg(cfg)
     runner.train()
-    assert runner.iter == 3  # 12 pictures, 4 a step
+    assert runner.iter == 6  # 12 pictures, 2 a step
 
 
 def test_losses_of_both_sides_take_the_same_call():

@@ -21,7 +21,7 @@ from i2ilr_mm.models.networks import unwrap
 LR_ERROR, KD_LITE2, SOURCE_KEPT = 0.5, 0.35, 0.5
 """Grey levels; KD-lite2 of 400 results and 400 heads; share on Lite2. Seen: 0.15, 0.22 and 0.58."""
 
-STEPS = 1000
+STEPS = 800
 CONFIG = str(ROOT / 'configs/i2ilr_heads64_small.py')
 
 
@@ -79,7 +79,7 @@ def test_a_net_learns_from_both_its_inputs(checkpoint, tmp_path):
         model.generator_ema = net
         runner.test()
         metrics = [metric for e in runner.test_loop.evaluators for metric in e.metrics]
-        found = {score.name: score.value for score in collect_reports(metrics)}
+        found = {s.name: s.value for s in collect_reports(metrics) if not s.role}
         print('SCORES', json.dumps(found))
         return within_bounds(found)
 

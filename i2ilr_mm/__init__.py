@@ -13,23 +13,18 @@ if sys.version_info < (3, 10):  # noqa: UP036
     )
 
 
-_registration = {'state': 'none'}
+_registered = False
 
 
 def register() -> None:
     """Put our parts into MMagic's registries; importing the package does.
 
     Raises:
-        ImportError: If a package is missing or does not fit, or an earlier call failed halfway.
+        ImportError: If a package is missing or does not fit.
     """
-    if _registration['state'] == 'done':
+    global _registered
+    if _registered:
         return
-    if _registration['state'] == 'begun':
-        raise ImportError(
-            'an earlier import of i2ilr_mm failed halfway: mend what its error says, then start '
-            'Python (or the notebook) anew'
-        )
-    _registration['state'] = 'begun'
     from . import compat
 
     with compat.garbage_collection_off():
@@ -46,7 +41,7 @@ def register() -> None:
         )
 
         config.link_configs_of_runners()
-    _registration['state'] = 'done'
+    _registered = True  # after an error halfway the next call tries again
 
 
 def _named_by_m() -> bool:

@@ -113,7 +113,7 @@ def generate(network: I2ILRGenerator, source: Tensor, lr: Tensor) -> Tensor:
     x = conv2d(network.to_rgb.conv, leaky_relu(instance_norm(network.to_rgb.norm, x)))
     if network.exact is None:
         return x
-    down, up = network.exact.down, network.exact.up
+    down, up = network.exact.matrices(network.lr_size)
     return x + up @ (target - down @ x @ down.T) @ up.T
 
 

@@ -8,6 +8,7 @@ from .losses import LRConsistencyLoss, R1Penalty, SoftplusGANLoss
 from .preprocessor import I2ILRPreprocessor
 from .projected import ProjectedDiscriminator
 from .source import ContrastiveSourceLoss
+from .target_draws import TargetDraws
 
 __all__ = [
     'I2ILR',
@@ -21,4 +22,5 @@ __all__ = [
     'ProjectedDiscriminator',
     'R1Penalty',
     'SoftplusGANLoss',
+    'TargetDraws',
 ]

@@ -1,9 +1,12 @@
 """The exact LR layer: whatever comes in, what goes out shrinks to the LR target."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+from ..binding import bound
 from ..lr import right_inverse, shrinking_matrix
 
 
@@ -19,7 +22,7 @@ class ExactLR(nn.Module):
 
     Args:
         img_size: Side H of the pictures.
-        lr_size: Side s of the LR pictures.
+        lr_size: Side s of the LR pictures, or several; the first is that of :meth:`detail`.
         lr_method: The LR operator D, see :func:`i2ilr_mm.lr.down`.
         up_method: Shape of the correction U, see :func:`i2ilr_mm.lr.up`.
 
@@ -35,27 +38,33 @@ class ExactLR(nn.Module):
         True
     """
 
-    down: Tensor
-    up: Tensor
-
-    def __init__(self, img_size: int, lr_size: int, lr_method: str, up_method: str) -> None:
+    def __init__(
+        self, img_size: int, lr_size: int | Sequence[int], lr_method: str, up_method: str
+    ) -> None:
         super().__init__()
-        # The cost forecast builds models without memory, and U needs an inverse of real numbers.
-        with unset_fake_temporarily():
-            down = shrinking_matrix(img_size, lr_size, lr_method)
-            up = right_inverse(img_size, lr_size, lr_method, up_method)
+        self.lr_sizes = (lr_size,) if isinstance(lr_size, int) else tuple(lr_size)
         # float64 up to here: the inverse of D U costs digits that float32 does not have to spare.
         dtype = torch.get_default_dtype()
-        # Worked out from the sizes, so not in checkpoints.
-        self.register_buffer('down', down.to(dtype), persistent=False)
-        self.register_buffer('up', up.to(dtype), persistent=False)
+        for size in self.lr_sizes:
+            # The cost forecast builds models without memory, and U needs an inverse of real numbers.
+            with unset_fake_temporarily():
+                down = shrinking_matrix(img_size, size, lr_method)
+                up = right_inverse(img_size, size, lr_method, up_method)
+            # Worked out from the sizes, so not in checkpoints.
+            self.register_buffer(f'down_{size}', down.to(dtype), persistent=False)
+            self.register_buffer(f'up_{size}', up.to(dtype), persistent=False)
+
+    def matrices(self, lr_size: int) -> tuple[Tensor, Tensor]:
+        """D (s, H) and U (H, s) of one axis, for LR pictures of a size."""
+        return getattr(self, f'down_{lr_size}'), getattr(self, f'up_{lr_size}')
 
     def forward(self, image: Tensor, lr: Tensor) -> Tensor:
         """Move images to their LR targets.
 
         Args:
             image: (B, C, H, H).
-            lr: (B, C, s, s).
+            lr: (B, C, s, s); or (B, 5, s, s) for targets of three channels that bind in part, see
+                :mod:`i2ilr_mm.binding`.
 
         Returns:
             (B, C, H, H), float32 or float64. It can leave [-1, 1] where the target asks for it.
@@ -67,11 +76,13 @@ class ExactLR(nn.Module):
         # dL/dl = U^T g U. A change of y that D alone sees, U d U^T, moves nothing:
         #   <dL/dy, U d U^T> = <g, U d U^T> - <U^T g U, d> = 0
         # Not in bfloat16, whose 8 bits resolve half a grey level near white.
+        down, up = self.matrices(lr.shape[-1])
         with torch.autocast(image.device.type, enabled=False):
-            image = image.to(self.down.dtype)
-            difference = lr.to(self.down.dtype) - self.down @ image @ self.down.T
-            return image + self.up @ difference @ self.up.T
+            image = image.to(down.dtype)
+            own = down @ image @ down.T
+            return image + up @ (bound(own, lr.to(down.dtype)) - own) @ up.T
 
     def detail(self, image: Tensor) -> Tensor:
         """What D cannot see of images (B, C, H, H): they are moved to an LR picture of zeros."""
-        return self(image, image.new_zeros(()))
+        size = self.lr_sizes[0]
+        return self(image, image.new_zeros(1, image.shape[1], size, size))

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,8 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..lr import UP_METHODS, check_choice
+from ..binding import told
+from ..lr import UP_METHODS, check_choice, down
 from .convolutions import SNConv2d, TrainedConv2d, convolution, init_weights
 from .exact import ExactLR
 from .layers import DecoderBlock, EncoderBlock, InstanceNorm2d, deviation, leaky_relu, upsample
@@ -43,6 +45,34 @@ def check_switches(owner: str, **switches: object) -> None:
     for name, value in switches.items():
         if not isinstance(value, bool):
             raise ValueError(f'{owner}.{name} is {value!r}; accepted are True and False')
+
+
+def check_dial(img_size: int, lr_sizes: Sequence[int], exact_lr: str | None, partial: bool) -> None:
+    """Refuse LR sizes that one network cannot serve, and targets that it could not bind in part.
+
+    Raises:
+        ValueError: If a size is no power of two from 4 to half the picture, or stands twice; or if
+            the network does not end in an exact LR layer.
+    """
+    fits = [4 <= s <= img_size // 2 and s & (s - 1) == 0 and img_size % s == 0 for s in lr_sizes]
+    if not lr_sizes or not all(fits) or len(set(lr_sizes)) < len(lr_sizes):
+        raise ValueError(
+            f'generator.lr_sizes is {list(lr_sizes)}; it takes different powers of two from 4 to '
+            f'half the picture, {img_size // 2}, such as [4, 8, 16]'
+        )
+    if exact_lr is None and (partial or len(lr_sizes) > 1):
+        raise ValueError(
+            'generator.lr_sizes and generator.partial need a generator that meets its targets by '
+            "construction: set generator.exact_lr='bilinear'"
+        )
+
+
+def brought_to(lr: Tensor, size: int) -> Tensor:
+    """LR pictures at a block's size: averaged where they are finer, enlarged where coarser."""
+    own = lr.shape[-1]
+    if own > size:
+        return down(lr, size)
+    return upsample(lr, size // own) if own < size else lr
 
 
 def style_code(x: Tensor) -> Tensor:
@@ -79,6 +109,10 @@ class I2ILRGenerator(nn.Module):
             deviation of each channel of the deepest features. It says what the source looks like
             wherever the target puts it; moments say what is at a place. False is the published
             network.
+        lr_sizes: Sides of the LR targets that the network takes, powers of two from 4 to half the
+            picture; None is ``lr_size`` alone. ``lr_size`` stays the size of the deepest features.
+        partial: Also take targets that bind in part, (B, 5, s, s), see :mod:`i2ilr_mm.binding`:
+            cells may be free, or bind their luma alone. False is the published network.
 
     Raises:
         ValueError: If the sizes are not supported, or a choice is unknown.
@@ -105,12 +139,17 @@ class I2ILRGenerator(nn.Module):
         exact_lr: str | None = None,
         lr_method: str = 'box',
         style: bool = False,
+        lr_sizes: Sequence[int] | None = None,
+        partial: bool = False,
     ) -> None:
         super().__init__()
         steps = scale_steps(img_size, lr_size)
         self.img_size, self.lr_size = img_size, lr_size
-        check_switches('generator', with_cp=with_cp, style=style)
-        self.with_cp = with_cp
+        check_switches('generator', with_cp=with_cp, style=style, partial=partial)
+        self.with_cp, self.partial = with_cp, partial
+        self.lr_sizes = (lr_size,) if lr_sizes is None else tuple(lr_sizes)
+        if lr_sizes is not None or partial:
+            check_dial(img_size, self.lr_sizes, exact_lr, partial)
         # Widths of I2I-LR for H / s = 2^n:  64, 128, 256, 512, 512, ... down, and back by halves
         # from the widest, but not below 64.
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]
@@ -121,7 +160,7 @@ class I2ILRGenerator(nn.Module):
         self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))
         self.encoder.append(EncoderBlock(down[-1], down[-1], False, conv))
         self.style = style
-        fixed = (3, conv, 2 * up[0] if style else 0)
+        fixed = (5 if partial else 3, conv, 2 * up[0] if style else 0)
         self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, *fixed)])
         self.decoder.extend(DecoderBlock(i, o, True, *fixed) for i, o in pairwise(up))
         self.to_rgb = ToRGB(up[-1], conv)
@@ -129,14 +168,14 @@ class I2ILRGenerator(nn.Module):
         self.exact_lr, self.exact = exact_lr, None
         if exact_lr is not None:
             check_choice('exact_lr', exact_lr, UP_METHODS)
-            self.exact = ExactLR(img_size, lr_size, lr_method, exact_lr)
+            self.exact = ExactLR(img_size, self.lr_sizes, lr_method, exact_lr)
 
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         """Translate sources towards LR targets.
 
         Args:
             source: (B, 3, H, H) in [-1, 1].
-            lr: (B, 3, s, s) in [-1, 1].
+            lr: (B, 3, s, s) in [-1, 1], s in ``lr_sizes``; with ``partial`` also (B, 5, s, s).
 
         Returns:
             (B, 3, H, H), about [-1, 1] but not clamped; float32 or better with ``exact_lr``.
@@ -146,7 +185,7 @@ class I2ILRGenerator(nn.Module):
         """
         self._check(source, lr)
         # The exact layer wants the target as it came, not in another memory format.
-        target = lr
+        target, lr = lr, told(lr) if self.partial else lr
         if source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous():
             lr = lr.contiguous(memory_format=torch.channels_last)
         x = self.from_rgb(source)
@@ -156,14 +195,21 @@ class I2ILRGenerator(nn.Module):
             moments.append((first, second))
         style = style_code(x) if self.style else None
         for i, block in enumerate(self.decoder):
-            # Block i works at s 2^(i-1) and, behind its enlargement, at s 2^i; block 0 at s alone.
-            # l is enlarged by 2^(i-1) in one go, then once more inside the block: with aligned
-            # corners, two bilinear steps are not one, and checkpoints depend on which it was.
             # moments[-1 - i] are those of encoder block n - i, whose sizes are the same.
-            block_lr = upsample(lr, 2 ** (i - 1)) if i > 1 else lr
-            x = self._run(block, x, block_lr, *moments[-1 - i], style)
+            x = self._run(block, x, *self._steering(lr, i), *moments[-1 - i], style)
         x = self.to_rgb(x)
         return x if self.exact is None else self.exact(x, target)
+
+    def _steering(self, lr: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        """The LR pictures that steer decoder block i: at the size of its input, and its output."""
+        # Block i works at s 2^(i-1) and, behind its enlargement, at s 2^i; block 0 at s alone.
+        # A target of s x s is enlarged by 2^(i-1) in one go, then once more: with aligned corners,
+        # two bilinear steps are not one, and checkpoints depend on which it was.
+        coarse = brought_to(lr, self.lr_size * 2 ** max(i - 1, 0))
+        if i == 0:
+            return coarse, coarse
+        fine = self.lr_size * 2**i
+        return coarse, brought_to(lr if lr.shape[-1] >= fine else coarse, fine)
 
     def deploy(self) -> 'I2ILRGenerator':
         """A copy for inference, with plain convolutions that hold the normalised weights.
@@ -187,13 +233,14 @@ class I2ILRGenerator(nn.Module):
         return block(*inputs)
 
     def _check(self, source: Tensor, lr: Tensor) -> None:
-        expected_source = (3, self.img_size, self.img_size)
-        expected_lr = (3, self.lr_size, self.lr_size)
-        if source.shape[1:] != expected_source or lr.shape[1:] != expected_lr:
+        size, sizes = self.img_size, self.lr_sizes
+        fits = lr.shape[1] == 3 or (self.partial and lr.shape[1] == 5)
+        fits = fits and lr.shape[2] == lr.shape[3] and lr.shape[2] in sizes
+        if source.shape[1:] != (3, size, size) or not fits:
+            built = ' or '.join(f'(B, 3, {s}, {s})' for s in sizes)
             raise ValueError(
                 f'the generator got a source of shape {tuple(source.shape)} and an LR target of '
-                f'{tuple(lr.shape)}; it was built for (B, 3, {self.img_size}, '
-                f'{self.img_size}) and (B, 3, {self.lr_size}, {self.lr_size}): '
+                f'{tuple(lr.shape)}; it was built for (B, 3, {size}, {size}) and {built}: '
                 f'resize the pictures, or use a model trained at that img_size and lr_size'
             )
         if not (source.is_floating_point() and lr.is_floating_point()):

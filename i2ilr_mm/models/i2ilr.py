@@ -13,6 +13,8 @@ from .convolutions import power_iteration, shared_weights
 from .ema import decay_at, move_average
 from .networks import Networks, frozen, synchronised, unwrap
 from .objective import Objective, average, build_lr_loss, build_projected_loss, loss_sum, mean_loss
+from .source import build_source_loss, of_size
+from .target_draws import build_target_draws
 
 Part = tuple[Tensor, Tensor]
 """Images and their LR pictures."""
@@ -46,6 +48,9 @@ class I2ILR(Networks):
         projected_loss: Config of its adversarial loss, such as MMagic's ``GANLoss``.
         source_loss: Config of a loss that holds on to the source, such as
             :class:`~i2ilr_mm.models.source.ContrastiveSourceLoss`; None has none, as published.
+        target_draws: Config of what a step asks for, see
+            :class:`~i2ilr_mm.models.target_draws.TargetDraws`: LR sizes, free cells, grey targets;
+            None takes the data's LR pictures, as published.
         judge_reconstructions: Let D see the reconstructions a' and b' as fakes too, as published;
             False leaves them to the cycle loss, and every real half is then counted once.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.
@@ -75,6 +80,7 @@ class I2ILR(Networks):
         projected_discriminator: dict | None = None,
         projected_loss: dict | None = None,
         source_loss: dict | None = None,
+        target_draws: dict | None = None,
         judge_reconstructions: bool = True,
         lr_method: str = 'box',
         ema_decay: float = 0.999,
@@ -98,9 +104,11 @@ class I2ILR(Networks):
         self.cycle_loss = MODELS.build(mean_loss('cycle_loss', cycle_loss or dict(type='L1Loss')))
         self.lr_loss = build_lr_loss(lr_loss, self.lr_method, self.exact)
         self.projected_loss = build_projected_loss(projected_loss, self.projected_discriminator)
-        self.source_loss = None
+        self.target_draws = build_target_draws(target_draws, self.generator, self.lr_method)
+        self.source_loss: Any = None
         if source_loss is not None:
-            self.source_loss = MODELS.build(self.with_lr_method('source_loss', source_loss))
+            config = self.with_lr_method('source_loss', source_loss)
+            self.source_loss = build_source_loss(config, self.generator)
         self.objective = Objective(self, judge_reconstructions)
 
     def get_extra_state(self) -> Tensor:
@@ -137,10 +145,12 @@ class I2ILR(Networks):
         # all passes of the step see the same W / sigma, and its gradient is that of one function.
         inputs = self.data_preprocessor(data, True)['inputs']
         inputs['img'] = self.layout(inputs['img'])
+        if self.target_draws is not None:
+            inputs['lr'] = self.target_draws(inputs['img'], inputs['lr'], step)
         parts = self._parts(**inputs)
         power_iteration(self.generator)
         power_iteration(self.discriminator)
-        sources = self._sources(inputs['img'])
+        sources = self._sources(**inputs)
         with shared_weights(self.generator):
             fakes, log = self._update_discriminator(parts, optim_wrapper['discriminator'], step)
             views = None
@@ -156,12 +166,12 @@ class I2ILR(Networks):
         self.steps = step + 1
         return {**log, **log_g}
 
-    def _sources(self, image: Tensor) -> list[Part] | None:
+    def _sources(self, img: Tensor, lr: Tensor) -> list[Part] | None:
         """Candidates of the whole batch for the source loss, and for each part its positives."""
         if self.source_loss is None:
             return None
         with self.autocast():
-            candidates, positives = self.source_loss.sources(image)
+            candidates, positives = of_size(self.source_loss, lr).sources(img)
         return [(candidates, part) for part in positives.chunk(self.accumulation)]
 
     def _parts(self, img: Tensor, lr: Tensor) -> list[Part]:

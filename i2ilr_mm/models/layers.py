@@ -184,17 +184,19 @@ class DecoderBlock(nn.Module):
         self,
         x: Tensor,
         lr: Tensor,
+        fine_lr: Tensor,
         first_moments: tuple[Tensor, Tensor],
         second_moments: tuple[Tensor, Tensor],
         style: Tensor | None = None,
     ) -> Tensor:
+        # The LR picture at the size of what comes in, and of what goes out.
         shortcut = self.shortcut(x)
         # The encoder's second moments have this block's input size, its first the output size.
         x = leaky_relu(self.norm1(x, lr, style), inplace=True)
         x = self.ms1(self.conv1(x), *second_moments)
         if self.upscale:
-            x, shortcut, lr = upsample(x), upsample(shortcut), upsample(lr)
-        x = leaky_relu(self.norm2(x, lr, style), inplace=True)
+            x, shortcut = upsample(x), upsample(shortcut)
+        x = leaky_relu(self.norm2(x, fine_lr, style), inplace=True)
         x = self.ms2(self.conv2(x), *first_moments)
         return residual_sum(x, shortcut)
 

@@ -24,8 +24,10 @@ import torch
 from mmagic.registry import MODELS
 from torch import Tensor
 
+from ..binding import distance
 from ..lr import GREY_LEVELS, down
 from .networks import swap_pairs
+from .source import of_size
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 """A loss, and its parts without a graph."""
@@ -247,7 +249,8 @@ class Objective:
             parts['loss_g_projected'] = self._by_projected(judged, targets, views)
         if sources is not None:
             with self.model.autocast():
-                parts['loss_g_source'] = self.model.source_loss(self.model.layout(fake), *sources)
+                loss = of_size(self.model.source_loss, lr)
+                parts['loss_g_source'] = loss(self.model.layout(fake), *sources)
         if self.model.lr_loss is not None:
             fakes, targets = torch.cat([fake, reconstruction]), torch.cat([swap_pairs(lr), lr])
             parts['loss_g_lr'] = self.model.lr_loss(fakes, targets)
@@ -265,4 +268,4 @@ class Objective:
     def _lr_error(self, fake: Tensor, lr: Tensor) -> Tensor:
         """Mean distance from the LR target in grey levels of 255."""
         shrunk = down(fake.clamp(-1, 1), lr.shape[-1], self.model.lr_method)
-        return (shrunk - lr).abs().mean() * GREY_LEVELS
+        return distance(shrunk, lr).mean() * GREY_LEVELS

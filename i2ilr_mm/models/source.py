@@ -177,6 +177,25 @@ class ContrastiveSourceLoss(nn.Module):
         return F.normalize((pooled - self.mean) / (self.variance.sqrt() + 1e-3), dim=1)
 
 
+def build_source_loss(config: dict, generator: Any) -> nn.Module:
+    """The source loss of a generator; for several LR sizes one for each in a ModuleDict.
+
+    What the LR picture leaves as detail differs with its size, and so do the features of it.
+    """
+    sizes = getattr(generator, 'lr_sizes', ())
+    if len(sizes) < 2:
+        return MODELS.build(config)
+    losses = [MODELS.build({**config, 'lr_size': size}) for size in sizes]
+    for loss in losses:
+        loss.network = losses[0].network
+    return nn.ModuleDict(dict(zip(map(str, sizes), losses)))
+
+
+def of_size(loss: Any, lr: Tensor) -> Any:
+    """Of the source losses that :func:`build_source_loss` made, the one for LR targets."""
+    return loss[str(lr.shape[-1])] if isinstance(loss, nn.ModuleDict) else loss
+
+
 class LeastSquares(nn.Module):
     """A linear prediction of features from regressors, by running least squares.
 

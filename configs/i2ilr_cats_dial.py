@@ -1,0 +1,8 @@
+# The cats, with a dial: LR targets of 4 x 4 to 32 x 32, any cell left free, grey ones too.
+_base_ = 'i2ilr_cats.py'
+
+model = dict(
+    generator=dict(lr_sizes=[4, 8, 16, 32], partial=True),
+    # Half of the steps at the size that the fixed models have.
+    target_draws=dict(type='TargetDraws', shares=[1, 3, 1, 1], free=0.3, grey=0.15),
+)

@@ -1,0 +1,101 @@
+"""What of an LR target binds: all of it, some of its cells, or its luma alone.
+
+A target that binds in part carries its binding behind its three colours, (B, 5, s, s): channel 3 is
+the share m of each cell that binds (0 leaves it free), channel 4 the share c of its colour (0 binds
+the luma alone). A target of three channels binds whole.
+"""
+
+import torch
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in luma (ITU-R BT.601, which Pillow's mode 'L' uses); their sum is 1."""
+
+
+def luma(image: Tensor) -> Tensor:
+    """Luma (B, 1, H, W) of RGB pictures (B, 3, H, W)."""
+    red, green, blue = (image[:, i : i + 1] * weight for i, weight in enumerate(LUMA))
+    return red + green + blue
+
+
+def split(lr: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The colours (B, 3, s, s) of LR targets, and their binding (B, 2, s, s) or None."""
+    return (lr[:, :3], lr[:, 3:]) if lr.shape[1] == 5 else (lr, None)
+
+
+def join(lr: Tensor, share: Tensor | None = None, colour: Tensor | None = None) -> Tensor:
+    """LR targets (B, 5, s, s) that bind in part.
+
+    Args:
+        lr: (B, 3, s, s), in [-1, 1].
+        share: Share m of each cell that binds, in [0, 1], broadcast to (B, 1, s, s); None is 1.
+        colour: Share c of its colour; the same.
+    """
+    whole = torch.ones_like(lr[:, :1])
+    parts = (whole if part is None else part.to(lr).expand_as(whole) for part in (share, colour))
+    return torch.cat([lr, *parts], dim=1)
+
+
+def told(lr: Tensor) -> Tensor:
+    """What a network sees of LR targets (B, 3 or 5, s, s): nothing of what does not bind.
+
+    Returns:
+        (B, 5, s, s): m (Y + c (l - Y)), m and m c, where Y is the luma of l.
+    """
+    lr, binding = split(lr)
+    if binding is None:
+        return join(lr)
+    share, colour = binding.split(1, dim=1)
+    grey = luma(lr)
+    return torch.cat([share * (grey + colour * (lr - grey)), share, share * colour], dim=1)
+
+
+def bound(own: Tensor, lr: Tensor) -> Tensor:
+    """The whole LR picture that a target asks of a picture: its own where nothing binds.
+
+    Args:
+        own: (B, 3, s, s), the LR picture of the picture as it is.
+        lr: (B, 3 or 5, s, s), see this module.
+
+    Returns:
+        (B, 3, s, s). Where the luma alone binds, all three channels move by the same amount; where
+        that leaves [-1, 1], colours fade until they fit, and the luma stays.
+    """
+    lr, binding = split(lr)
+    if binding is None:
+        return lr
+    # With d = l - o and Y(x) the luma, a linear map with Y(1) = 1:
+    #   t = o + Y(d) + c (d - Y(d))      Y(t) = Y(o) + Y(d) = Y(l), as Y(d - Y(d)) = 0
+    #   o + m (t' - o),  t' = t within [-1, 1]
+    share, colour = binding.split(1, dim=1)
+    difference = lr - own
+    grey = luma(difference)
+    return own + share * (_faded(own + grey + colour * (difference - grey)) - own)
+
+
+def _faded(image: Tensor) -> Tensor:
+    """Colours within [-1, 1] of the same luma, as long as that lies there; none else is changed."""
+    # Y + f (x - Y), f the largest share of at most 1 that keeps all channels within:
+    #   x > 1 asks for f <= (1 - Y) / (x - Y),  x < -1 for f <= (-1 - Y) / (x - Y)
+    grey = luma(image).clamp(-1, 1)
+    distance = image - grey
+    room = torch.where(distance > 0, 1 - grey, 1 + grey)
+    fits = (room / distance.abs().clamp(min=1e-6)).clamp(max=1).amin(dim=1, keepdim=True)
+    return torch.where(image.abs().amax(dim=1, keepdim=True) > 1, grey + fits * distance, image)
+
+
+def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
+    """How far LR pictures are from what a target binds, (B, 3, s, s), in their own units.
+
+    Args:
+        shrunk: (B, 3, s, s).
+        lr: (B, 3 or 5, s, s), see this module. A cell that binds in part counts by its share, and
+            one whose luma alone binds by its luma.
+    """
+    lr, binding = split(lr)
+    difference = shrunk - lr
+    if binding is None:
+        return difference.abs()
+    share, colour = binding.split(1, dim=1)
+    grey = luma(difference)
+    return (share * (grey + colour * (difference - grey))).abs()

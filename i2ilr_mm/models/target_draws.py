@@ -1,0 +1,157 @@
+"""What a training step asks of the generator: an LR size, free cells, grey targets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmagic.registry import MODELS
+from mmengine.dist import get_rank, get_world_size
+from torch import Tensor
+
+from ..binding import join
+from ..lr import down, up
+
+SOFT = 0.25
+"""Share of the drawn masks whose cells bind by any share between 0 and 1."""
+
+
+@MODELS.register_module()
+class TargetDraws:
+    """Draws the LR size of each step, and what of each pair's targets binds.
+
+    All of it depends on the seed, the number of the step and that of the pair alone: a resumed run
+    and one of several processes draw the same.
+
+    Args:
+        lr_sizes: Those of the generator.
+        lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
+        partial: Whether the generator takes targets that bind in part.
+        shares: How often each LR size is drawn, in the order of ``generator.lr_sizes``; None draws
+            all alike.
+        free: Share of the pairs whose targets have free cells.
+        grey: Share of the pairs whose targets bind their luma alone.
+        seed: Another seed gives other draws.
+
+    Raises:
+        ValueError: If shares do not fit the sizes, or the generator takes no such targets.
+    """
+
+    def __init__(
+        self,
+        lr_sizes: Sequence[int],
+        lr_method: str,
+        partial: bool,
+        shares: Sequence[float] | None = None,
+        free: float = 0.0,
+        grey: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        shares = [1.0] * len(lr_sizes) if shares is None else list(shares)
+        if len(shares) != len(lr_sizes) or min(shares) < 0 or not 0 < sum(shares) < np.inf:
+            raise ValueError(
+                f'target_draws.shares is {shares}; it takes one share, none negative, for each of '
+                f'generator.lr_sizes, {list(lr_sizes)}'
+            )
+        for name, share in dict(free=free, grey=grey).items():
+            if not 0 <= share <= 1:
+                raise ValueError(f'target_draws.{name} is {share}; it is a share from 0 to 1')
+        if partial != (free + grey > 0):
+            raise ValueError(
+                f'generator.partial is {partial}, target_draws.free {free} and target_draws.grey '
+                f'{grey}: a generator that takes such targets has to be trained by some, so set '
+                f'partial=True and one of the shares, or none'
+            )
+        self.lr_sizes, self.lr_method, self.partial = tuple(lr_sizes), lr_method, partial
+        self.shares = np.cumsum(shares) / sum(shares)
+        self.free, self.grey, self.seed = free, grey, seed
+
+    def __call__(self, image: Tensor, lr: Tensor, step: int) -> Tensor:
+        """The LR targets of a step.
+
+        Args:
+            image: This process's (B, 3, H, H) in [-1, 1], neighbours are pairs.
+            lr: (B, 3, s, s), their LR pictures as the data have them.
+            step: Its number, from 0.
+
+        Returns:
+            (B, 3, t, t) for the LR size t of the step; with ``partial`` (B, 5, t, t), where the two
+            of a pair bind alike.
+        """
+        size = self.size(step)
+        lr = lr if lr.shape[-1] == size else down(image, size, self.lr_method)
+        if not self.partial:
+            return lr
+        ranks, rank = get_world_size(), get_rank()
+        masks = [self.mask(step, i * ranks + rank, size) for i in range(len(image) // 2)]
+        share, colour = (
+            torch.stack(part).repeat_interleave(2, dim=0)[:, None] for part in zip(*masks)
+        )
+        return join(lr, share.to(lr.device), colour.to(lr.device))
+
+    def size(self, step: int) -> int:
+        """The LR size of a step."""
+        return self.lr_sizes[int(np.searchsorted(self.shares, self._random(step).random_sample()))]
+
+    def mask(self, step: int, pair: int, size: int) -> tuple[Tensor, Tensor]:
+        """Shares (t, t) of each cell that bind, and of its colour, for a pair of a step."""
+        random = self._random(step, pair)
+        free, grey = random.random_sample(2) < (self.free, self.grey)
+        share = draw_mask(random, size) if free else np.ones((size, size))
+        colour = np.full((size, size), 0.0 if grey else 1.0)
+        return torch.from_numpy(share).float(), torch.from_numpy(colour).float()
+
+    def _random(self, *numbers: int) -> np.random.RandomState:
+        # NumPy's legacy generator, whose numbers do not change between versions.
+        return np.random.RandomState(
+            np.random.MT19937(np.random.SeedSequence([self.seed, *numbers]))
+        )
+
+
+def draw_mask(random: np.random.RandomState, size: int) -> np.ndarray:
+    """A mask (t, t) of cells that bind (1) and are free (0), some of them with shares between.
+
+    A half plane, blobs, cells by themselves, or one cell against all others, each as often; about
+    half of the cells bind, but for the last kind.
+    """
+    kind = random.randint(4)
+    if kind == 0:
+        angle, (y, x) = random.uniform(0, 2 * np.pi), np.mgrid[:size, :size]
+        height = np.cos(angle) * x + np.sin(angle) * y
+    elif kind == 1:
+        noise = torch.from_numpy(random.standard_normal((1, 1, 4, 4)))
+        height = up(noise, size, 'bilinear')[0, 0].numpy()
+    else:
+        height = random.random_sample((size, size))
+    level = np.quantile(height, random.uniform(0.2, 0.8))
+    if kind == 3:
+        level = np.partition(height.ravel(), 1)[1] if random.randint(2) else height.max()
+    mask = (height >= level).astype(float)
+    return mask * random.uniform(0, 1) if random.random_sample() < SOFT else mask
+
+
+def build_target_draws(config: dict[str, Any] | None, generator: Any, lr_method: str) -> Any:
+    """The draws of a model; None without a config.
+
+    Raises:
+        ValueError: If the generator has LR sizes, or takes targets, that nothing draws; or the
+            config sets what is the generator's.
+    """
+    of_generator = dict(
+        lr_sizes=getattr(generator, 'lr_sizes', ()), partial=getattr(generator, 'partial', False)
+    )
+    if config is not None:
+        given = sorted({'lr_method', *of_generator} & config.keys())
+        if given:
+            raise ValueError(
+                f'target_draws.{given[0]} is set, and the draws take it from the model: set '
+                f'lr_method at the top level of the config, lr_sizes and partial in '
+                f'model.generator'
+            )
+        return MODELS.build(dict(config, lr_method=lr_method, **of_generator))
+    if len(of_generator['lr_sizes']) > 1 or of_generator['partial']:
+        raise ValueError(
+            'generator.lr_sizes or generator.partial is set, and nothing draws such targets in '
+            "training: set target_draws=dict(type='TargetDraws')"
+        )
+    return None

@@ -5,11 +5,17 @@ the share m of each cell that binds (0 leaves it free), channel 4 the share c of
 the luma alone). A target of three channels binds whole.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .lr import up
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luma (ITU-R BT.601, which Pillow's mode 'L' uses); their sum is 1."""
+
+SOFT = 0.25
+"""Share of the drawn masks whose cells bind in part, all by one share."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -84,6 +90,14 @@ def _faded(image: Tensor) -> Tensor:
     return torch.where(image.abs().amax(dim=1, keepdim=True) > 1, grey + fits * distance, image)
 
 
+def shown(lr: Tensor) -> Tensor:
+    """LR targets as pictures (B, 3, s, s): free cells are white, cells without colour grey."""
+    colours, binding = split(lr)
+    if binding is None:
+        return colours
+    return told(lr)[:, :3] + (1 - binding[:, :1])
+
+
 def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
     """How far LR pictures are from what a target binds, (B, 3, s, s), in their own units.
 
@@ -99,3 +113,42 @@ def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
     share, colour = binding.split(1, dim=1)
     grey = luma(difference)
     return (share * (grey + colour * (difference - grey))).abs()
+
+
+def draw_mask(random: np.random.RandomState, size: int) -> np.ndarray:
+    """A mask (s, s) as in training: 1 where a cell binds, 0 where it is free.
+
+    A half plane, blobs or cells by themselves, each as often, of which a fifth to four fifths bind;
+    or, once in four, a single cell that binds or is free. Some masks bind by a share.
+    """
+    kind = random.randint(4)
+    if kind == 3:
+        single = np.zeros(size * size)
+        single[random.randint(size * size)] = 1
+        mask = np.abs(random.randint(2) - single).reshape(size, size)
+    else:
+        heights = (_slope, _blobs, _noise)[kind](random, size)
+        mask = (heights >= np.quantile(heights, random.uniform(0.2, 0.8))).astype(float)
+    return mask * random.uniform(0, 1) if random.random_sample() < SOFT else mask
+
+
+def draw_free(random: np.random.RandomState, size: int, free: float) -> np.ndarray:
+    """A mask (s, s) with a share of free cells: a half plane, or blobs, each as often."""
+    heights = (_slope, _blobs)[random.randint(2)](random, size).ravel()
+    mask = np.ones(size * size)
+    mask[np.argsort(heights, kind='stable')[: round(free * size * size)]] = 0
+    return mask.reshape(size, size)
+
+
+def _slope(random: np.random.RandomState, size: int) -> np.ndarray:
+    angle, (y, x) = random.uniform(0, 2 * np.pi), np.mgrid[:size, :size]
+    return np.cos(angle) * x + np.sin(angle) * y
+
+
+def _blobs(random: np.random.RandomState, size: int) -> np.ndarray:
+    noise = torch.from_numpy(random.standard_normal((1, 1, 4, 4)))
+    return up(noise, size, 'bilinear')[0, 0].numpy()
+
+
+def _noise(random: np.random.RandomState, size: int) -> np.ndarray:
+    return random.random_sample((size, size))

@@ -21,6 +21,22 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         help='pairs and scores of configs/protocols/NAME.py (intra, stargan2, heads) or of a file '
         "of your own, in place of the config's",
     )
+    parser.add_argument(
+        '--lr-size',
+        type=int,
+        metavar='N',
+        help='score with LR targets of N x N, for a generator with lr_sizes',
+    )
+    parser.add_argument(
+        '--free',
+        type=float,
+        default=0.0,
+        metavar='SHARE',
+        help='leave this share of the cells free, such as 0.5, for a generator with partial=True',
+    )
+    parser.add_argument(
+        '--grey', action='store_true', help='let the luma of the targets bind alone; the same'
+    )
     add_launcher_arguments(parser)
     parser.add_argument(
         '--out',
@@ -51,13 +67,14 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.apis.runner import set_work_dir
-    from i2ilr_mm.apis.score import score
+    from i2ilr_mm.apis.score import ask_for, score
     from i2ilr_mm.config import find_config, load_config
 
     protocol = args.protocol
     if protocol and not protocol.endswith('.py'):
         protocol = find_config(f'protocols/{protocol}')
     cfg = load_config(args.config, args.cfg_options, protocol)
+    ask_for(cfg, args.lr_size, args.free, args.grey)
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
     score(cfg, args.checkpoint, args.out, args.samples, args.plots, named_runs(args.beside))

@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from i2ilr.files import write_json
 
 from ..datasets.pairs import PairedPool
+from ..datasets.transforms import BindPart
 from ..device import without_denormals
 from ..evaluation.baselines import BASELINES, Baseline
 from ..evaluation.grid import COLUMNS
@@ -19,6 +20,40 @@ from ..models.i2ilr import I2ILR
 from ..models.networks import unwrap
 from .runner import build_runner, config_errors, leave_group
 from .samples import draw_plots, draw_samples
+
+
+def ask_for(cfg: Config, lr_size: int | None, free: float = 0.0, grey: bool = False) -> None:
+    """Let a config's test pairs have LR targets of another size, or targets that bind in part.
+
+    Args:
+        cfg: The config, of a generator that takes such targets.
+        lr_size: Side of the LR targets; None leaves the config's.
+        free: Share of the cells that are free.
+        grey: Whether the luma alone binds.
+
+    Raises:
+        ValueError: If the generator takes no such targets, or ``free`` is out of range.
+    """
+    generator = cfg.model.generator
+    sizes = generator.get('lr_sizes') or [generator.get('lr_size')]
+    if lr_size is not None and lr_size not in sizes:
+        raise ValueError(
+            f'--lr-size is {lr_size}; this generator takes LR targets of {sizes}: give one of '
+            f'them, or a model whose generator.lr_sizes has it'
+        )
+    if (free or grey) and not generator.get('partial'):
+        raise ValueError(
+            '--free and --grey are for generators that take targets that bind in part; this one '
+            'has no generator.partial=True: take such a model, as i2ilr_cats_dial makes'
+        )
+    loaders = cfg.test_dataloader
+    for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
+        dataset = loader.dataset
+        dataset.lr_size = lr_size or dataset.lr_size
+        if free or grey:
+            part = dict(type='BindPart', free=free, grey=grey)
+            dataset.pipeline = [*dataset.pipeline[:-1], part, dataset.pipeline[-1]]
+
 
 TITLE_LENGTH = 20
 """Characters that a column of a grid has room for."""
@@ -121,6 +156,12 @@ def _report(
     print(f'scores: {out}\npairs:  {pairs_file}')
 
 
+def _binding(dataset: PairedPool) -> dict:
+    """What of the targets binds, if that is not all."""
+    parts = [t for t in dataset.pipeline.transforms if isinstance(t, BindPart)]
+    return dict(free=parts[0].free, grey=parts[0].grey) if parts else {}
+
+
 def _protocol(cfg: Config, dataset: PairedPool) -> dict:
     """All that two runs must share for their scores to be comparable, whatever the model."""
     return dict(
@@ -133,4 +174,5 @@ def _protocol(cfg: Config, dataset: PairedPool) -> dict:
         lr_size=dataset.lr_size,
         lr_method=cfg.get('lr_method'),
         fit=cfg.get('fit'),
+        **_binding(dataset),
     )

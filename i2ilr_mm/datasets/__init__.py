@@ -3,9 +3,10 @@
 from .pairs import PairedPool
 from .pictures import PictureError
 from .pools import ImagePool
-from .transforms import DownscaleLR, LoadPicture, ResizePicture
+from .transforms import BindPart, DownscaleLR, LoadPicture, ResizePicture
 
 __all__ = [
+    'BindPart',
     'DownscaleLR',
     'ImagePool',
     'LoadPicture',

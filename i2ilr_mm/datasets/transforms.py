@@ -1,11 +1,14 @@
 """Transforms that read pictures and make LR targets."""
 
+import hashlib
+
 import numpy as np
 import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
+from ..binding import draw_free, join
 from ..lr import DOWN_METHODS, check_choice, down, from_uint8
 from .pictures import read_picture
 
@@ -110,3 +113,38 @@ class DownscaleLR(BaseTransform):
             f'{type(self).__name__}(lr_size={self.lr_size}, key={self.key!r}, '
             f'lr_method={self.lr_method!r})'
         )
+
+
+@TRANSFORMS.register_module()
+class BindPart(BaseTransform):
+    """Let a part of the LR target ``lr`` bind: (3, s, s) becomes (5, s, s).
+
+    Which cells are free depends on the names of the pair alone. See :mod:`i2ilr_mm.binding`.
+
+    Args:
+        free: Share of the cells that are free.
+        grey: Whether the luma alone binds.
+
+    Raises:
+        ValueError: If the share is out of range, or nothing would change.
+    """
+
+    def __init__(self, free: float = 0.0, grey: bool = False) -> None:
+        if not 0 <= free < 1 or not isinstance(grey, bool) or not (free or grey):
+            raise ValueError(
+                f'BindPart has free={free!r} and grey={grey!r}; free is a share from 0 to below 1, '
+                f'grey True or False, and one of them has to be set'
+            )
+        self.free, self.grey = free, grey
+
+    def transform(self, results: dict) -> dict:
+        lr = results['lr'][None]
+        names = f'{results.get("name")}/{results.get("target_name")}'
+        seed = int.from_bytes(hashlib.sha256(names.encode()).digest()[:4], 'big')
+        share = draw_free(np.random.RandomState(seed), lr.shape[-1], self.free)
+        colour = torch.full(share.shape, 0.0 if self.grey else 1.0)
+        results['lr'] = join(lr, torch.from_numpy(share), colour)[0]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(free={self.free}, grey={self.grey})'

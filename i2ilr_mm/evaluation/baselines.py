@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ..lr import project, up
+from ..binding import bound
+from ..lr import down, project, up
 
 BASELINES: dict[str, Callable[[Tensor, Tensor, str], Tensor]] = {
     'copy-source': lambda source, lr, method: source,
@@ -20,7 +21,7 @@ class Baseline(nn.Module):
 
     Args:
         name: One of :data:`BASELINES`.
-        lr_method: The operator of the LR targets.
+        lr_method: The operator of the LR targets. What a target leaves free is the source's.
     """
 
     def __init__(self, name: str, lr_method: str = 'box') -> None:
@@ -28,4 +29,5 @@ class Baseline(nn.Module):
         self.name, self.lr_method = name, lr_method
 
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
-        return BASELINES[self.name](source, lr, self.lr_method)
+        whole = bound(down(source, lr.shape[-1], self.lr_method), lr)
+        return BASELINES[self.name](source, whole, self.lr_method)

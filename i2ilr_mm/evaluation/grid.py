@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..binding import distance, shown
 from ..lr import GREY_LEVELS, down, to_uint8, up
 
 CELL = 128
@@ -15,7 +16,7 @@ COLUMNS = ('source', 'LR target', 'result', 'result downscaled', 'LR error x 8')
 
 
 def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor, Tensor]:
-    """Sources (B, 3, H, W) and LR targets (B, 3, s, s) of a dataset's pairs, on the device."""
+    """Sources (B, 3, H, W) and LR targets (B, 3 or 5, s, s) of a dataset's pairs, on the device."""
     items = [dataset[i] for i in indices]
     batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
     inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
@@ -25,15 +26,15 @@ def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor
 def result_columns(
     source: Tensor, lr: Tensor, result: Tensor, lr_method: str
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3, s, s).
+    """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3 or 5, s, s).
 
     Returns:
         :data:`COLUMNS` -> pictures, for :func:`sample_grid`; and the error (B, 3, s, s) in grey
         levels.
     """
     shrunk = down(result, lr.shape[-1], lr_method)
-    error = (shrunk - lr).abs()
-    pictures = (source, lr, result, shrunk, error * 8 - 1)
+    error = distance(shrunk, lr)
+    pictures = (source, shown(lr), result, shrunk, error * 8 - 1)
     return dict(zip(COLUMNS, pictures, strict=True)), error * GREY_LEVELS
 
 

@@ -46,7 +46,7 @@ class ExactLR(nn.Module):
         # float64 up to here: the inverse of D U costs digits that float32 does not have to spare.
         dtype = torch.get_default_dtype()
         for size in self.lr_sizes:
-            # The cost forecast builds models without memory, and U needs an inverse of real numbers.
+            # The cost forecast builds models without memory; U needs an inverse of real numbers.
             with unset_fake_temporarily():
                 down = shrinking_matrix(img_size, size, lr_method)
                 up = right_inverse(img_size, size, lr_method, up_method)

@@ -9,11 +9,8 @@ from mmagic.registry import MODELS
 from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
 
-from ..binding import join
-from ..lr import down, up
-
-SOFT = 0.25
-"""Share of the drawn masks whose cells bind by any share between 0 and 1."""
+from ..binding import draw_mask, join
+from ..lr import down
 
 
 @MODELS.register_module()
@@ -108,28 +105,6 @@ class TargetDraws:
         )
 
 
-def draw_mask(random: np.random.RandomState, size: int) -> np.ndarray:
-    """A mask (t, t) of cells that bind (1) and are free (0), some of them with shares between.
-
-    A half plane, blobs, cells by themselves, or one cell against all others, each as often; about
-    half of the cells bind, but for the last kind.
-    """
-    kind = random.randint(4)
-    if kind == 0:
-        angle, (y, x) = random.uniform(0, 2 * np.pi), np.mgrid[:size, :size]
-        height = np.cos(angle) * x + np.sin(angle) * y
-    elif kind == 1:
-        noise = torch.from_numpy(random.standard_normal((1, 1, 4, 4)))
-        height = up(noise, size, 'bilinear')[0, 0].numpy()
-    else:
-        height = random.random_sample((size, size))
-    level = np.quantile(height, random.uniform(0.2, 0.8))
-    if kind == 3:
-        level = np.partition(height.ravel(), 1)[1] if random.randint(2) else height.max()
-    mask = (height >= level).astype(float)
-    return mask * random.uniform(0, 1) if random.random_sample() < SOFT else mask
-
-
 def build_target_draws(config: dict[str, Any] | None, generator: Any, lr_method: str) -> Any:
     """The draws of a model; None without a config.
 
@@ -137,7 +112,7 @@ def build_target_draws(config: dict[str, Any] | None, generator: Any, lr_method:
         ValueError: If the generator has LR sizes, or takes targets, that nothing draws; or the
             config sets what is the generator's.
     """
-    of_generator = dict(
+    of_generator: dict[str, Any] = dict(
         lr_sizes=getattr(generator, 'lr_sizes', ()), partial=getattr(generator, 'partial', False)
     )
     if config is not None:

@@ -7,6 +7,7 @@ from mmagic.registry import METRICS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ...binding import bound
 from ...lr import DOWN_METHODS, GREY_LEVELS, check_choice, down
 from ..lr_match import lr_match
 from ..report import Score, score_of
@@ -18,7 +19,7 @@ class LRConsistency(PairScores):
     """Match of the results, rounded to uint8 as when they are saved, with their LR targets.
 
     Gives lr_mae (grey levels), lr_psnr (dB) and lr_within2 (share of cells within 2 levels), see
-    :func:`i2ilr_mm.evaluation.lr_match.lr_match`.
+    :func:`i2ilr_mm.evaluation.lr_match.lr_match`. What a target leaves free counts as met.
 
     Attributes:
         errors: Mean absolute error of each pair of the last evaluation, by its index.
@@ -48,8 +49,9 @@ class LRConsistency(PairScores):
         for sample in data_samples:
             lr = sample['lr'].float().cpu()
             fake = self.picture(sample).float().cpu()
-            shrunk = down(fake[None], lr.shape[-1], self.lr_method or 'box')[0]
-            self.rows[sample['sample_idx']] = torch.stack([shrunk, (lr + 1) * GREY_LEVELS])
+            shrunk = down(fake[None], lr.shape[-1], self.lr_method or 'box')
+            target = bound(shrunk / GREY_LEVELS - 1, lr[None])
+            self.rows[sample['sample_idx']] = torch.cat([shrunk, (target + 1) * GREY_LEVELS])
 
     def score(self, rows: dict[int, Tensor]) -> list[Score]:
         shrunk, target = torch.stack(list(rows.values())).unbind(1)

@@ -1,0 +1,103 @@
+"""What binds of an LR target, against Pillow's luma, float64 and properties."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2ilr_mm.binding import (
+    bound,
+    distance,
+    draw_free,
+    draw_mask,
+    join,
+    luma,
+    shown,
+    told,
+)
+
+
+def pictures(seed: int, count: int = 4, size: int = 8) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 3, size, size, generator=generator, dtype=torch.float64) * 2 - 1
+
+
+def test_luma_is_that_of_pillow():
+    array = np.random.RandomState(0).randint(0, 256, (16, 16, 3), np.uint8)
+    image = torch.from_numpy(array).permute(2, 0, 1)[None].double()
+    grey = np.asarray(Image.fromarray(array).convert('L'))
+    assert np.abs(luma(image)[0, 0].numpy() - grey).max() <= 0.501  # Pillow rounds
+
+
+def test_a_target_of_three_channels_binds_whole():
+    own, lr = pictures(0), pictures(1)
+    assert torch.equal(bound(own, lr), lr)
+    assert torch.allclose(bound(own, join(lr)), lr, atol=1e-15)
+    assert torch.equal(distance(own, lr), (own - lr).abs())
+    assert torch.allclose(distance(own, join(lr)), (own - lr).abs(), atol=1e-15)
+    assert torch.equal(shown(lr), lr) and torch.allclose(shown(join(lr)), lr, atol=1e-15)
+    assert torch.allclose(told(lr), told(join(lr)), atol=1e-15)
+
+
+def test_free_cells_stay_as_they_are_and_shares_lie_between():
+    own, lr = pictures(0), pictures(1)
+    share = torch.zeros(4, 1, 8, 8, dtype=torch.float64)
+    share[..., :4], share[..., 4] = 1, 0.25
+    result = bound(own, join(lr, share))
+    assert torch.allclose(result[..., :4], lr[..., :4], atol=1e-15)
+    assert torch.equal(result[..., 5:], own[..., 5:])
+    assert torch.allclose(result[..., 4], 0.75 * own[..., 4] + 0.25 * lr[..., 4])
+    assert torch.equal(distance(own, join(lr, share))[..., 5:], torch.zeros(4, 3, 8, 3))
+    assert torch.equal(shown(join(lr, share))[..., 5:], torch.ones(4, 3, 8, 3))
+
+
+def test_grey_targets_bind_the_luma_alone():
+    own, lr = pictures(0) * 0.2, pictures(1) * 0.2  # nothing leaves the range
+    result = bound(own, join(lr, colour=torch.zeros(1)))
+    assert torch.allclose(luma(result), luma(lr), atol=1e-14)
+    colours = own - luma(own)
+    assert torch.allclose(result - luma(result), colours, atol=1e-14)
+    assert distance(result, join(lr, colour=torch.zeros(1))).max() < 1e-14
+
+
+def test_colours_fade_where_the_luma_leaves_them_no_room():
+    own, lr = pictures(2), pictures(3)
+    result = bound(own, join(lr, colour=torch.zeros(1)))
+    assert result.abs().max() <= 1 + 1e-12
+    assert torch.allclose(luma(result), luma(lr), atol=1e-12)
+    # The hue stays: what is left of the colours is a share of them, from 0 to 1.
+    kept = (result - luma(result)) / (own - luma(own))
+    assert torch.allclose(kept, kept[:, :1].expand_as(kept), atol=1e-8)
+    assert kept.min() >= 0 and kept.max() <= 1 + 1e-9 and kept.min() < 0.9
+
+
+@pytest.mark.parametrize('grey', [False, True])
+def test_networks_are_not_told_what_does_not_bind(grey):
+    share = (torch.rand(4, 1, 8, 8, dtype=torch.float64) > 0.5).double()
+    colour = torch.tensor(0.0 if grey else 1.0)
+    first, second = pictures(1), pictures(2)
+    if grey:
+        second = first + (second - luma(second))  # of one luma
+    else:
+        second = torch.where(share > 0, first, second)
+    given = [told(join(lr, share, colour)) for lr in (first, second)]
+    assert torch.allclose(*given, atol=1e-14) and not torch.equal(first, second)
+    assert given[0].shape == (4, 5, 8, 8)
+
+
+@pytest.mark.parametrize('size', [4, 8, 32])
+def test_masks_leave_the_share_free_that_was_asked_for(size):
+    for seed in range(6):
+        random = np.random.RandomState(seed)
+        assert draw_free(random, size, 0.5).sum() == size * size / 2
+        assert draw_free(random, size, 0.25).sum() == 0.75 * size * size
+        mask = draw_mask(random, size)
+        assert mask.shape == (size, size) and mask.min() >= 0 and 0 < mask.max() <= 1
+
+
+def test_masks_of_training_are_of_all_kinds():
+    masks = [draw_mask(np.random.RandomState(seed), 8) for seed in range(400)]
+    binding = np.array([(mask > 0).sum() for mask in masks])
+    assert np.mean(binding == 1) > 0.05 and np.mean(binding == 63) > 0.05  # single cells
+    assert np.mean((binding >= 12) & (binding <= 52)) > 0.6
+    assert 0.1 < np.mean([mask.max() < 1 for mask in masks]) < 0.4  # shares between

@@ -1,7 +1,7 @@
 """The low-resolution operator: everything that shrinks an image or compares it with an LR target.
 
-Images are float tensors (B, C, H, W) in [-1, 1]; LR images are (B, C, s, s) in [-1, 1]. H and W are
-any multiples of s. One grey level of an 8-bit picture is 1 / 127.5 in these units.
+Images are float tensors (B, C, H, W) in [-1, 1]; LR images are (B, C, r, s), H and W multiples of r
+and s. Networks have r = s. One grey level of an 8-bit picture is 1 / 127.5 in these units.
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,22 @@ WORST_CONDITION = 1e3
 """Condition of D U above which its inverse would lose the digits that an exact match needs."""
 
 
-def check_multiple(height: int, width: int, lr_size: int) -> None:
-    """Refuse image sizes that an lr_size x lr_size grid does not divide.
+def grid_of(lr_size: int | Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of an LR picture of that size; a number is the side of a square."""
+    return (lr_size, lr_size) if isinstance(lr_size, int) else (lr_size[0], lr_size[1])
+
+
+def check_multiple(height: int, width: int, lr_size: int | Sequence[int]) -> None:
+    """Refuse image sizes that the grid of an LR picture does not divide.
 
     Raises:
-        ValueError: If H or W is not a positive multiple of ``lr_size``.
+        ValueError: If H or W is not a positive multiple of the LR picture's.
     """
-    if lr_size < 1 or height < lr_size or width < lr_size or height % lr_size or width % lr_size:
+    rows, columns = grid_of(lr_size)
+    if not all(0 < n <= side and side % n == 0 for n, side in ((rows, height), (columns, width))):
         raise ValueError(
-            f'an image of {height} x {width} cannot be matched with an LR picture of '
-            f'{lr_size} x {lr_size}: height and width must be multiples of the LR size; '
-            f'resize the image or choose another lr_size'
+            f'an image of {height} x {width} has no LR picture of {rows} x {columns}: its sides '
+            f'must be multiples of the LR size; resize the image or choose another lr_size'
         )
 
 
@@ -44,9 +49,8 @@ def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """Round images in [-1, 1] to the uint8 values that a picture file holds; clamps."""
-    # level = 127.5 (x + 1), 0 to 255
-    return ((image.clamp(-1, 1) + 1) * GREY_LEVELS).round().to(torch.uint8)
+    """Round images in [-1, 1] to the levels that a file of 8 bits holds; clamps."""
+    return to_levels(image, torch.uint8)
 
 
 def from_uint8(image: Tensor) -> Tensor:
@@ -54,16 +58,22 @@ def from_uint8(image: Tensor) -> Tensor:
     return image.to(torch.get_default_dtype()) / GREY_LEVELS - 1
 
 
-def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
+def to_levels(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round images in [-1, 1] to the levels that a file of uint8 or uint16 holds; clamps."""
+    # level = (x + 1) L / 2, 0 to L
+    return image.clamp(-1, 1).add_(1).mul_(torch.iinfo(dtype).max / 2).round_().to(dtype)
+
+
+def down(image: Tensor, lr_size: int | Sequence[int], method: str = 'box') -> Tensor:
     """Shrink images to their LR picture (down(x) of I2I-LR, section 'Task').
 
     Args:
-        image: (B, C, H, W), H and W multiples of ``lr_size``.
-        lr_size: Side s of the LR picture.
+        image: (B, C, H, W), H and W multiples of the LR picture's.
+        lr_size: Side s of the LR picture, or its height and width.
         method: 'box' (area average, the method's own operator) or 'bicubic' (antialiased).
 
     Returns:
-        (B, C, s, s), in the range of ``image`` ('bicubic' can overshoot it).
+        (B, C, s, s) or (B, C, r, s), in the range of ``image`` ('bicubic' can overshoot it).
 
     Raises:
         ValueError: If the size is no multiple of ``lr_size`` or the method is unknown.
@@ -74,35 +84,35 @@ def down(image: Tensor, lr_size: int, method: str = 'box') -> Tensor:
         >>> down(image, 1)
         tensor([[[[0.5000]]]])
     """
-    height, width = image.shape[-2:]
-    check_multiple(height, width, lr_size)
+    rows, columns = grid_of(lr_size)
+    check_multiple(*image.shape[-2:], (rows, columns))
     check_choice('method', method, DOWN_METHODS)
     # box: l[i, j] = 1 / (k_h k_w) sum of the k_h x k_w pixels of cell (i, j), k = H / s.
     if method == 'box':
         # A mean sums in a tree; avg_pool2d adds one by one and loses digits in large cells.
-        cells = image.unflatten(-1, (lr_size, -1)).unflatten(-3, (lr_size, -1))
+        cells = image.unflatten(-1, (columns, -1)).unflatten(-3, (rows, -1))
         return cells.mean(dim=(-3, -1))
-    return F.interpolate(
-        image, size=(lr_size, lr_size), mode='bicubic', align_corners=False, antialias=True
-    )
+    if columns == 1 < rows:  # PyTorch's kernel is wrong there, and right for one row
+        return down(image.mT, (1, rows), method).mT
+    return F.interpolate(image, size=(rows, columns), mode='bicubic', antialias=True)
 
 
 def up(lr: Tensor, size: int | Sequence[int], method: str = 'nearest') -> Tensor:
     """Enlarge LR pictures to ``size``, pixel centres aligned.
 
     Args:
-        lr: (B, C, s, s).
-        size: Height and width of the result, or the side of a square; multiples of s.
+        lr: (B, C, r, s).
+        size: Height and width of the result, or the side of a square; multiples of r and s.
         method: 'nearest', 'bilinear' or 'bicubic'.
 
     Returns:
         (B, C, H, W).
 
     Raises:
-        ValueError: If ``size`` is no multiple of s or the method is unknown.
+        ValueError: If ``size`` is no multiple of the LR size or the method is unknown.
     """
-    size = (size, size) if isinstance(size, int) else (size[0], size[1])
-    check_multiple(*size, lr.shape[-1])
+    size = grid_of(size)
+    check_multiple(*size, lr.shape[-2:])
     check_choice('method', method, UP_METHODS)
     if method == 'nearest':
         return F.interpolate(lr, size=size, mode='nearest')
@@ -129,7 +139,7 @@ def residual(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
     """
     # STE(v) = round(v r) / r forwards and v backwards, r = 127.5 / 4 (Berthelot et al. 2020), of
     # v = |down(x) - l|. A difference of 2 levels is v r = 0.5, which rounds to the even 0.
-    difference = (down(image, lr.shape[-1], method) - lr).abs()
+    difference = (down(image, lr.shape[-2:], method) - lr).abs()
     bins = GREY_LEVELS / RESIDUAL_BIN
     quantised = (difference.detach() * bins).round() / bins
     # The brackets matter: v - v is 0 exactly, and (q + v) - v is not.
@@ -143,12 +153,9 @@ def shrinking_matrix(size: int, lr_size: int, method: str) -> Tensor:
     Raises:
         ValueError: If the size is no multiple of ``lr_size`` or the method is unknown.
     """
-    # The operators are separable: run them on an identity, constant along the other axis.
-    unit = torch.eye(size, dtype=torch.float64)
-    # Picture j is e_j 1^T, and D e_j 1^T D^T = (D e_j) 1^T, as every row of D sums to 1: its first
-    # column is column j of D.
-    square = unit[:, None, :, None].expand(size, 1, size, size)
-    return down(square, lr_size, method)[:, 0, :, 0].T.contiguous()
+    # The operators are separable: from a picture of one column, e_j, they make D e_j, D's column j.
+    unit = torch.eye(size, dtype=torch.float64)[:, None, :, None]
+    return down(unit, (lr_size, 1), method)[:, 0, :, 0].T.contiguous()
 
 
 @lru_cache(maxsize=64)
@@ -160,9 +167,8 @@ def right_inverse(size: int, lr_size: int, method: str, up_method: str) -> Tenso
     """
     # V: the enlargement itself. U = V (D V)^-1 has its shape, and D U = 1.
     # For box and nearest, D V = 1 and U = k D^T, the pseudo-inverse of D.
-    unit = torch.eye(lr_size, dtype=torch.float64)
-    square = unit[:, None, :, None].expand(lr_size, 1, lr_size, lr_size)
-    upscale = up(square, (size, size), up_method)[:, 0, :, 0].T
+    unit = torch.eye(lr_size, dtype=torch.float64)[:, None, :, None]
+    upscale = up(unit, (size, 1), up_method)[:, 0, :, 0].T
     product = shrinking_matrix(size, lr_size, method) @ upscale
     if not torch.linalg.cond(product) < WORST_CONDITION:  # nan if all is zero
         raise ValueError(
@@ -181,8 +187,8 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     the cells, is kept. Source: range/null-space decomposition (DDNM, Wang et al. 2023).
 
     Args:
-        image: (B, C, H, W), H and W multiples of s.
-        lr: (B, C, s, s).
+        image: (B, C, H, W), H and W multiples of r and s.
+        lr: (B, C, r, s).
         method: The operator that made ``lr``, see :func:`down`.
         up_method: Shape of the correction, see :func:`up`; 'nearest' is piecewise constant.
 
@@ -195,13 +201,11 @@ def project(image: Tensor, lr: Tensor, method: str = 'box', up_method: str = 'ne
     # z = y + U_h (l - D_h y D_w^T) U_w^T, so D_h z D_w^T = l. No other picture that differs from y
     # in the shape of U does that; for box and nearest, U D is an orthogonal projection, so z is
     # the nearest of all pictures that do.
-    height, width = image.shape[-2:]
-    lr_size = lr.shape[-1]
-    difference = lr - down(image, lr_size, method)
+    difference = lr - down(image, lr.shape[-2:], method)
     if (method, up_method) == ('box', 'nearest'):
-        return image + up(difference, (height, width))
-    rows = right_inverse(height, lr_size, method, up_method).to(image.device)
-    columns = right_inverse(width, lr_size, method, up_method).to(image.device)
+        return image + up(difference, image.shape[-2:])
+    rows = right_inverse(image.shape[-2], lr.shape[-2], method, up_method).to(image.device)
+    columns = right_inverse(image.shape[-1], lr.shape[-1], method, up_method).to(image.device)
     # In float64: (D V)^-1 multiplies the rounding of the difference by its condition.
     return image + (rows @ difference.double() @ columns.T).to(image.dtype)
 
@@ -211,26 +215,33 @@ LARGE_DIFFERENCE = 8.0
 """Grey levels beyond which :func:`match` corrects a cell by itself."""
 
 
-def match(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> Tensor:
+def match(
+    image: Tensor,
+    lr: Tensor,
+    method: str = 'box',
+    rounds: int = 20,
+    dtype: torch.dtype = torch.uint8,
+) -> Tensor:
     """The 8-bit picture near ``image`` whose LR picture is the target's as nearly as 8 bits allow.
 
     With 'box', differences of up to 8 grey levels are corrected smoothly, across the borders of
     cells, in four rounds of y + up(lr - down(y)) with a bilinear ``up``; what is beyond, and what
     is left, within each cell (:func:`shift_cells`). A smooth correction of large differences would
-    overshoot in the neighbours. With 'bicubic', whose cells overlap, rounds of :func:`project` and
-    clipping have to do.
+    overshoot in the neighbours. With 'bicubic', whose cells overlap, :func:`project` and clipping
+    take turns. Picture files: :func:`i2ilr_mm.match`.
 
     Args:
-        image: (B, C, H, W) in [-1, 1], H and W multiples of s.
-        lr: (B, C, s, s); what lies outside [-1, 1] cannot be met.
+        image: (B, C, H, W) in [-1, 1], H and W multiples of r and s.
+        lr: (B, C, r, s); what lies outside [-1, 1] cannot be met.
         method: The operator that made ``lr``, see :func:`down`.
         rounds: Rounds with 'bicubic'.
+        dtype: torch.uint16 for the picture of 16 bits.
 
     Returns:
-        (B, C, H, W) uint8.
+        (B, C, H, W) of ``dtype``.
 
     Raises:
-        ValueError: If the sizes do not fit or the method is unknown.
+        ValueError: If the sizes do not fit, or the method or the type is unknown.
 
     Examples:
         >>> import torch
@@ -238,15 +249,15 @@ def match(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> T
         >>> result = match(image, lr)
         >>> result.dtype, result.shape
         (torch.uint8, torch.Size([1, 3, 32, 32]))
-        >>> error = (down(from_uint8(result), 8) - lr).abs() * GREY_LEVELS
-        >>> bool(error.max() <= 0.5)  # what rounding to 8 bits leaves
+        >>> bool(((down(from_uint8(result), 8) - lr).abs() * GREY_LEVELS).max() <= 0.5)  # rounding
         True
     """
-    return to_uint8(matched(image, lr, method, rounds))
+    check_choice('dtype', str(dtype), ('torch.uint8', 'torch.uint16'))
+    return to_levels(matched(image, lr, method, rounds), dtype)
 
 
 def matched(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) -> Tensor:
-    """:func:`match` before it is rounded to 8 bits, (B, C, H, W) in [-1, 1]."""
+    """:func:`match` before it is rounded, (B, C, H, W) in [-1, 1]."""
     image, lr, size = image.clamp(-1, 1), lr.clamp(-1, 1), image.shape[-2:]
     # bicubic: projections in turns, onto the pictures that match and onto [-1, 1].
     if method != 'box':
@@ -259,7 +270,7 @@ def matched(image: Tensor, lr: Tensor, method: str = 'box', rounds: int = 20) ->
     # component are left, so four rounds leave a third or less. What is then moved within cells is
     # small, and shows no borders. (Where pixels are clipped, more is left.)
     for _ in range(SMOOTH_ROUNDS):
-        image = (image + up(lr - down(image, lr.shape[-1]), size, 'bilinear')).clamp(-1, 1)
+        image = up(lr - down(image, lr.shape[-2:]), size, 'bilinear').add_(image).clamp_(-1, 1)
     return shift_cells(image, lr)
 
 
@@ -270,18 +281,20 @@ def shift_cells(image: Tensor, lr: Tensor, beyond: float = 0.0) -> Tensor:
 
     Args:
         image: (B, C, H, W) in [-1, 1].
-        lr: (B, C, s, s).
+        lr: (B, C, r, s).
         beyond: Leave this much of the difference.
     """
     # Upwards, each pixel goes the share t = (l - m) / (1 - m) of its way to 1:
     #   x' = x + t (1 - x)        m' = m + t (1 - m) = l        x' <= 1, as l <= 1 makes t <= 1
     # and downwards, with t = (m - l) / (1 + m):  x' = x - t (1 + x),  m' = m - t (1 + m) = l.
     # Where m is 1 (or -1) the numerator is 0; the floor of 1e-6 only keeps 0 / 0 away.
-    mean, size = down(image, lr.shape[-1]), image.shape[-2:]
+    # Together x' = (1 - t_up - t_down) x + (t_up - t_down); one t at least is 0.
+    mean = down(image, lr.shape[-2:])
     difference = lr - mean
-    if beyond:
-        difference = difference - difference.clamp(-beyond, beyond)
-    up_share = difference.clamp(min=0) / (1 - mean).clamp(min=1e-6)
-    down_share = (-difference).clamp(min=0) / (1 + mean).clamp(min=1e-6)
-    whiter = up(up_share.clamp(max=1), size) * (1 - image)
-    return (image + whiter - up(down_share.clamp(max=1), size) * (1 + image)).clamp(-1, 1)
+    difference = difference - difference.clamp(-beyond, beyond)
+    whiter = (difference.clamp(min=0) / (1 - mean).clamp(min=1e-6)).clamp(max=1)
+    blacker = ((-difference).clamp(min=0) / (1 + mean).clamp(min=1e-6)).clamp(max=1)
+    scale, offset = 1 - whiter - blacker, whiter - blacker
+    cells = image.unflatten(-1, (lr.shape[-1], -1)).unflatten(-3, (lr.shape[-2], -1))
+    moved = torch.addcmul(offset[..., None, :, None], cells, scale[..., None, :, None])
+    return moved.reshape(image.shape).clamp_(-1, 1)

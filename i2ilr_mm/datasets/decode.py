@@ -64,7 +64,7 @@ def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:
             image.draft(None, (4 * least, 4 * least))
         return np.array(convert(image, name))
 
-    return _read(data, name, pixels)
+    return read_with(data, name, pixels)
 
 
 def size_of(data: bytes, name: str) -> tuple[int, int]:
@@ -73,10 +73,10 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     Raises:
         PictureError: If it is no picture, or its header is damaged.
     """
-    return _read(data, name, lambda image: image.size)
+    return read_with(data, name, lambda image: image.size)
 
 
-def _read(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> T:
+def read_with(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> T:
     """Open a picture and run ``operation`` on it; if that fails, try without its metadata.
 
     Raises:

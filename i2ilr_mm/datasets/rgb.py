@@ -41,6 +41,18 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
 
 def convert(image: Image.Image, name: str) -> Image.Image:
     """The same as :func:`to_rgb`, for callers that have switched warnings off already."""
+    colours, alpha = layers(image, name)
+    if alpha is None:
+        return colours
+    return Image.composite(colours, Image.new('RGB', colours.size, 'white'), alpha)
+
+
+def layers(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
+    """Colours as :func:`convert` gives them, and what lets white through: alpha, if there is one.
+
+    Returns:
+        Pictures of 8 bits, RGB and L, upright.
+    """
     image.load()
     clear = image.info.get('transparency')
     if isinstance(clear, tuple) and max(clear) > 255:
@@ -48,16 +60,16 @@ def convert(image: Image.Image, name: str) -> Image.Image:
             'one of its 16-bit colours is transparent, and Pillow reads 8 bits of each: save it '
             'with an alpha channel'
         )
-    turn = TURNS.get(_orientation(image))
+    turn = turn_of(image)
     profile = image.info.get('icc_profile')
     image, alpha = _without_alpha(_to_8_bits(image))
     if alpha is not None and image.format == 'BMP' and not alpha.getbbox():
         print_log(f"'{name}': its alpha channel is empty, and left out", 'current', WARNING)
         alpha = None
     image = _in_srgb(image, profile)
-    if alpha is not None:
-        image = Image.composite(image, Image.new('RGB', image.size, 'white'), alpha)
-    return image.transpose(turn) if turn is not None else image
+    if turn is None:
+        return image, alpha
+    return image.transpose(turn), None if alpha is None else alpha.transpose(turn)
 
 
 TURNS = {
@@ -72,18 +84,40 @@ TURNS = {
 """EXIF orientation -> what turns the picture upright."""
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1 (upright) if the entry cannot be read."""
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What turns a picture upright; None if nothing has to, or the entry cannot be read."""
     try:
-        return int(image.getexif().get(0x0112, 1))
+        return TURNS.get(int(image.getexif().get(0x0112, 1)))
     except UNDECODABLE:
-        return 1
+        return None
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """The same picture in a mode of 8 bits a channel."""
-    if not (image.mode.startswith('I') or image.mode == 'F'):
+    if not is_deep_grey(image):
         return image
+    share, opaque = grey_shares(image)
+    grey = Image.fromarray((share * 255).round().astype(np.uint8))
+    if opaque is not None:
+        grey.putalpha(Image.fromarray(opaque * np.uint8(255)))
+    grey.format = image.format
+    return grey
+
+
+def is_deep_grey(image: Image.Image) -> bool:
+    """Whether it is one of Pillow's pictures of one channel of more than 8 bits."""
+    return image.mode.startswith('I') or image.mode == 'F'
+
+
+def grey_shares(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read a picture of one channel of up to 16 bits.
+
+    Returns:
+        (H, W) from 0 (black) to 1 (white), float64; and which pixels are opaque, None if all are.
+
+    Raises:
+        ValueError: If its pixels are no unsigned integers of 8 to 16 bits.
+    """
     tags = getattr(image, 'tag_v2', {})
     bits = max(tags.get(258, (16,)))
     values = np.asarray(image, dtype=np.float64)
@@ -95,12 +129,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
             f'nothing says which values are black and white: save it with 8 or 16 bits'
         )
     shown = values if tags.get(262) != 0 else full - values  # 0: white is zero
-    grey = Image.fromarray((shown * (255 / full)).round().astype(np.uint8))
-    if 'transparency' in image.info:  # one 16-bit value
-        opaque = (values != image.info['transparency']) * np.uint8(255)
-        grey.putalpha(Image.fromarray(opaque))
-    grey.format = image.format
-    return grey
+    opaque = values != image.info['transparency'] if 'transparency' in image.info else None
+    return shown / full, opaque  # transparency is one 16-bit value
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -125,6 +155,16 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         if transform is not None:
             return transform.apply(image)
     return image if image.mode == 'RGB' else image.convert('RGB')
+
+
+def is_srgb(profile: bytes | None, mode: str) -> bool:
+    """Whether a profile leaves colours (RGB) or greys (L) as sRGB has them, or is of no use."""
+    transform = _transform(profile, mode) if profile else None
+    if transform is None or mode != 'L':
+        return transform is None
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    moved = np.asarray(transform.apply(Image.fromarray(ramp)), dtype=int)
+    return bool(np.abs(moved - ramp[..., None]).max() <= 1)
 
 
 @lru_cache(maxsize=64)

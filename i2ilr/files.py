@@ -3,10 +3,26 @@
 import glob
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+
+def at_home(path: str | os.PathLike) -> str:
+    """A path as text; ~ and ~/ are the home folder, wherever a user can give a path.
+
+    ~name is a name like others.
+    """
+    text = os.fspath(path)
+    return os.path.expanduser(text) if text[:2] in ('~', '~/', f'~{os.sep}') else text
+
+
+def shown(text: str) -> str:
+    """A file name, or a text with some, on one line that can be written anywhere."""
+    text = text.encode('utf-8', 'backslashreplace').decode()
+    return re.sub(r'[\0-\x1f\x7f]', lambda match: repr(match[0])[1:-1], text)
 
 
 @contextmanager
@@ -16,6 +32,7 @@ def replacing(path: str) -> Iterator[str]:
     Missing folders are made. After an error ``path`` is as it was; after a kill, too, and the
     unfinished file stays beside it as ``path.<process id>.partial`` until the next one is written.
     """
+    path = at_home(path)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     _remove_stale(path)
     partial = f'{path}.{os.getpid()}.partial'

@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from .files import at_home
+
 COMMANDS = {
     'train': 'train a model',
     'test': 'score a model on its test pairs',
@@ -74,11 +76,9 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
 
 
 def _at_home(argument: str) -> str:
-    """Expand ~/ as shells do, and after '=' as well, as in --out=~/x and data_root=~/x."""
+    """Expand ~ as shells do, and after '=' as well, as in --out=~/x and data_root=~/x."""
     name, equals, value = argument.partition('=')
-    if value.startswith('~/'):
-        return name + equals + os.path.expanduser(value)
-    return os.path.expanduser(argument) if argument.startswith('~/') else argument
+    return at_home(name) + equals + at_home(value)
 
 
 def _version() -> str:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .files import at_home
+
 COMPARED = ('protocol', 'n', 'n_real', 'real', 'network', 'weights', 'resize', 'settings', 'unit')
 """What two numbers must have in common to be compared."""
 
@@ -39,7 +41,7 @@ def read_report(path: str) -> dict[str, Any]:
         ValueError: If it cannot be read or holds no scores.
     """
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(at_home(path), encoding='utf-8') as file:
             content = json.load(file)
         if not isinstance(content['scores'], dict):
             raise KeyError('scores')

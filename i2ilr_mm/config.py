@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from i2ilr.files import at_home
 from i2ilr.options import PLACES
 
 from .datasets.transforms import FITS
@@ -86,7 +87,7 @@ def find_config(name: str | os.PathLike) -> str:
     Raises:
         FileNotFoundError: If there is none; names those there are.
     """
-    name = os.path.expanduser(name)
+    name = at_home(name)
     if os.path.isfile(name):
         return name
     folder = config_folder()
@@ -124,7 +125,7 @@ def settle(cfg: Config) -> None:
     """Accept what users of MMEngine write to switch a part off, and MMEngine itself refuses.
 
     A hook that is None is left out, and no workers are no persistent workers. Places that begin
-    with ~/ are below the home folder.
+    with ~ are below the home folder.
     """
     _find_home(cfg._cfg_dict)
     hooks = cfg.get('default_hooks')
@@ -144,8 +145,8 @@ def _find_home(node: Any) -> None:
     for name, value in node.items() if isinstance(node, dict) else enumerate(node):
         if isinstance(value, (dict, list)):
             _find_home(value)
-        elif name in PLACES and isinstance(value, str) and value.startswith('~/'):
-            node[name] = os.path.expanduser(value)
+        elif name in PLACES and isinstance(value, str):
+            node[name] = at_home(value)
 
 
 def _parent(cfg: Config, name: str) -> tuple[Any, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from i2ilr.files import at_home
+
 
 @contextmanager
 def strict_loading() -> Iterator[None]:
@@ -47,7 +49,7 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
     """
     import torch
 
-    path = os.path.expanduser(filename)
+    path = at_home(filename)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no checkpoint '{filename}'; check the path")
     with open(path, 'rb') as file:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from i2ilr.files import at_home
+
 CACHE_DIR = '~/.cache/i2ilr_mm'
 
 
@@ -60,9 +62,9 @@ class WeightFile:
     def _path(self, given: str | None) -> tuple[str, str]:
         """Where the file is looked for, and the usual place."""
         file_name = self.url.rsplit('/', 1)[1]
-        usual = os.path.join(os.path.expanduser(CACHE_DIR), file_name)
+        usual = os.path.join(at_home(CACHE_DIR), file_name)
         torch_path = os.path.join(torch.hub.get_dir(), 'checkpoints', file_name)
         if given:
-            return os.path.expanduser(given), usual
+            return at_home(given), usual
         fetched = not os.path.isfile(usual) and os.path.isfile(torch_path)
         return torch_path if fetched else usual, usual

@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from i2ilr.files import shown
+
 from ..datasets.pictures import read_bytes
 from ..inference.translator import Translator
 
@@ -156,8 +158,3 @@ def _remembering(read: Any) -> Any:
             raise
 
     return once
-
-
-def shown(text: str) -> str:
-    """A file name as text that can always be written."""
-    return text.encode('utf-8', 'backslashreplace').decode()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing, shown
 
 from ..datasets.pictures import EXTENSIONS
 from ..evaluation.grid import result_columns, sample_grid
@@ -20,7 +20,7 @@ from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translation import Failure, Translation
 from ..inference.translator import Translator
-from .tasks import Reader, Task, check_grid, is_done, settings_of, shown, tasks_of
+from .tasks import Reader, Task, check_grid, is_done, settings_of, tasks_of
 
 REPORT = 'report.jsonl'
 MOST_ROWS = 100
@@ -69,7 +69,7 @@ def translate_files(
         ValueError: If a dial is out of range, ``out`` holds the pictures, or the grid would lie
             among them.
     """
-    out, grid = os.path.expanduser(out), grid and os.path.expanduser(grid)
+    out, grid = at_home(out), grid and at_home(grid)
     _check_places(out, grid)
     read = Reader(translator)
     tasks = tasks_of(_pairs(read, sources, targets, out, all_pairs, blend), out)
@@ -184,7 +184,8 @@ def _add(report: Any, line: dict) -> None:
 
 
 def _text(value: Any) -> Any:
-    return shown(value) if isinstance(value, str) else value
+    """JSON holds any text but parts of names that are no text."""
+    return value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
 
 
 def _draw_grid(

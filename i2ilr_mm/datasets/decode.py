@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from i2ilr.files import shown
+
 from .rgb import UNDECODABLE, convert
 
 Image.init()
@@ -38,7 +40,10 @@ T = TypeVar('T')
 
 
 class PictureError(ValueError):
-    """A picture that cannot be used; the message names it and says why."""
+    """A picture that cannot be used; the message names it and says why, on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 def decode(data: bytes, name: str, least: int | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmagic.registry import DATASETS
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from i2ilr.files import write_json
+from i2ilr.files import at_home, write_json
 
 from ..lr import check_choice
 from .decode import PictureError
@@ -78,7 +78,7 @@ def _draw(
     chosen: list[int] = []
     draw = 0
     while len(chosen) < min(n_targets, available):
-        digest = hashlib.sha256(f'{seed}/{name}/{draw}'.encode()).digest()
+        digest = hashlib.sha256(f'{seed}/{name}/{draw}'.encode('utf-8', 'surrogatepass')).digest()
         target = candidates[int.from_bytes(digest[:8], 'big') % len(candidates)]
         if target != source and target not in chosen:
             chosen.append(target)
@@ -117,7 +117,7 @@ class PairedPool(ImagePool):
         **kwargs: Any,
     ) -> None:
         self.n_targets, self.pairing = n_targets, pairing
-        self.pair_seed, self.pair_file = pair_seed, pair_file
+        self.pair_seed, self.pair_file = pair_seed, pair_file and at_home(pair_file)
         super().__init__(data_root=data_root, split=split, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:

@@ -4,23 +4,22 @@ A picture is named by one string: a file's path, or ``archive.zip::member`` for 
 names can be printed, stored and given to worker processes, which open archives themselves.
 """
 
-import lzma
 import os
 import re
 import stat
-import struct
 import zipfile
-import zlib
-from collections import Counter
-from contextlib import suppress
-from functools import lru_cache
+from collections import deque
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import IO
 
 import numpy as np
 
+from i2ilr.files import at_home, shown
+
 from .decode import PictureError, decode, open_picture, size_of, what_it_is
 from .rgb import UNDECODABLE
+from .zips import UNREADABLE, archive, members
 
 EXTENSIONS = (
     *('.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg'),
@@ -49,7 +48,7 @@ def resolve_root(root: str, what: str = '') -> str:
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no picture set '{name}' is embedded; there is 'heads64'")
         return path
-    path = os.path.expanduser(root)
+    path = at_home(root)
     if os.path.isdir(path) or zipfile.is_zipfile(path):
         return path
     kind = 'does not exist'
@@ -65,43 +64,81 @@ def list_pictures(root: str) -> list[str]:
 
     Hidden files and folders are passed over, and what is no file (a pipe, a device).
     """
-    return sorted(name for name in _names(root) if name.lower().endswith(EXTENSIONS))
-
-
-def left_out(root: str) -> Counter[str]:
-    """Count the files below a resolved root whose names are not pictures': suffix -> number."""
-    return Counter(
-        os.path.splitext(name)[1].lower() or 'no suffix'
-        for name in _names(root)
-        if not name.lower().endswith(EXTENSIONS)
+    return sorted(
+        name for name, kind in _entries(root) if not kind and name.lower().endswith(EXTENSIONS)
     )
 
 
-def _names(root: str) -> list[str]:
-    """Files below a folder or in a zip, without hidden ones."""
-    names = _files_below(root) if os.path.isdir(root) else list(_members(root, os.getpid()))
-    return [
-        name
-        for name in names
-        # '' is what an absolute name begins with; in a zip that would lead out of any folder.
-        if not any(part.startswith(('.', '__MACOSX')) or not part for part in name.split('/'))
-    ]
+def left_out(root: str) -> dict[str, list[str]]:
+    """What is below a resolved root besides pictures and hidden files: kind -> sorted names.
+
+    The kind of a file is its suffix; others are pipes, sockets, devices, folders that cannot be
+    opened, links to folders that are read already, and names that lead out of a zip.
+    """
+    others: dict[str, list[str]] = {}
+    for name, kind in sorted(_entries(root)):
+        if kind or not name.lower().endswith(EXTENSIONS):
+            kind = kind or os.path.splitext(name)[1].lower() or 'no suffix'
+            others.setdefault(kind, []).append(name)
+    return others
 
 
-def _files_below(root: str) -> list[str]:
-    paths, visited = [], set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:  # a link to a folder that was there already, or to one around it
-            folders.clear()
+def in_words(others: dict[str, list[str]]) -> str:
+    """What :func:`left_out` gave, as '2 .heic (first 'a.heic'), 1 pipes ('b.png')'."""
+    return ', '.join(
+        f"{len(names)} {kind} ({'first ' * (len(names) > 1)}'{shown(names[0])}')"
+        for kind, names in sorted(others.items())
+    )
+
+
+def _entries(root: str) -> Iterator[tuple[str, str]]:
+    """Names below a folder or in a zip without hidden ones, and what each is; '' is a file."""
+    if os.path.isdir(root):
+        yield from _entries_below(root)
+        return
+    for name in members(root, os.getpid()):
+        parts = name.split('/')
+        # '' is what an absolute name begins with.
+        if '' in parts or '..' in parts:
+            yield name, 'names that lead out of the zip'
+        elif not any(_is_hidden(part) for part in parts):
+            yield name, ''
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(('.', '__MACOSX'))
+
+
+def _entries_below(root: str) -> Iterator[tuple[str, str]]:
+    """Each folder once, at its own place if that is below the root, however links lead."""
+    folders, links, visited = [''], deque[str](), set()
+    while folders or links:
+        inner = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(os.path.join(root, inner))
+        if real in visited:
+            yield inner[:-1], 'links to folders that are read already'
             continue
         visited.add(real)
+        try:
+            names = sorted(name for name in os.listdir(real) if not _is_hidden(name))
+        except OSError:
+            yield inner[:-1], 'folders that cannot be opened'
+            continue
         for name in names:
-            path = os.path.join(folder, name)
-            # What is missing behind a link is listed, and named when it is read.
-            if os.path.isfile(path) or not os.path.exists(path):
-                paths.append(os.path.relpath(path, root).replace(os.sep, '/'))
-    return paths
+            path = os.path.join(real, name)
+            if os.path.isdir(path):
+                (links if os.path.islink(path) else folders).append(f'{inner}{name}/')
+            else:
+                yield inner + name, _kind(path)
+
+
+def _kind(path: str) -> str:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return ''  # what is missing behind a link is listed, and named when it is read
+    kinds = {stat.S_IFREG: '', stat.S_IFIFO: 'pipes', stat.S_IFSOCK: 'sockets'}
+    return kinds.get(stat.S_IFMT(mode), 'devices')
 
 
 def natural(name: str) -> tuple:
@@ -116,51 +153,17 @@ def picture_path(root: str, name: str) -> str:
     return os.path.join(root, name) if os.path.isdir(root) else f'{root}::{name}'
 
 
-# Of files and zips; encrypted members and unknown compressions are RuntimeErrors.
-UNREADABLE = (
-    *(OSError, EOFError, LookupError, RuntimeError, ValueError, ArithmeticError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-)
-
-
-@lru_cache(maxsize=8)
-def _archive(path: str, process: int) -> zipfile.ZipFile:
-    # A forked worker must not share its parent's file position, hence one handle per process.
-    try:
-        return zipfile.ZipFile(path)
-    except UNREADABLE as error:
-        raise PictureError(f"'{path}' is a damaged zip: {error}; fetch or make it again") from error
-
-
-@lru_cache(maxsize=8)
-def _members(path: str, process: int) -> dict[str, zipfile.ZipInfo]:
-    """Files of a zip by their names with '/'; the last one if several have the same name."""
-    infos = _archive(path, process).infolist()
-    return {_member_name(info): info for info in infos if info.filename and not info.is_dir()}
-
-
-def _member_name(info: zipfile.ZipInfo) -> str:
-    """The name as it was meant: some programs write backslashes, or UTF-8 without saying so."""
-    name = info.filename
-    if not info.flag_bits & 0x800:
-        with suppress(UnicodeError):
-            name = name.encode('cp437').decode('utf-8')
-    return name.replace('\\', '/')
-
-
 def open_file(path: str) -> tuple[IO[bytes], int]:
     """A file, or a zip's member, to read from and to close; and its size in bytes.
 
     Raises:
         OSError: And others of :data:`UNREADABLE`, if it is missing, damaged or no file.
     """
+    path = at_home(path)
     if '::' in path:
-        archive, _, member = path.partition('::')
-        archive = archive if os.path.exists(archive) else os.path.expanduser(archive)
-        info = _members(archive, os.getpid())[member]
-        return _archive(archive, os.getpid()).open(info), info.file_size
-    if path[:1] == '~' and not os.path.exists(path):
-        path = os.path.expanduser(path)
+        root, _, member = path.partition('::')
+        info = members(root, os.getpid())[member]
+        return archive(root, os.getpid()).open(info), info.file_size
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError('it is no file')  # opening a pipe would wait for ever

@@ -20,6 +20,7 @@ from .draws import Draw, seeded
 from .pictures import (
     EMBEDDED,
     EXTENSIONS,
+    in_words,
     left_out,
     list_pictures,
     picture_path,
@@ -111,18 +112,15 @@ class ImagePool(BaseDataset):
         names = list_pictures(self.resolved_root)
         used = {name for split in SPLITS for name in split_names(names, split)}
         others = left_out(self.resolved_root)
-        remarks = [f'{n} {suffix}' for suffix, n in sorted(others.items())]
         if outside := [name for name in names if name not in used]:
-            remarks.append(
-                f"{len(outside)} pictures outside the split folders, first '{outside[0]}'"
-            )
-        if remarks:
-            is_picture = outside or any(suffix in OTHER_PICTURES for suffix in others)
+            others['pictures outside the split folders'] = outside
+        if others:
+            harmless = {kind for kind in others if kind[0] == '.'} - {*OTHER_PICTURES}
             print_log(
-                f"'{self.data_root}' has files that are left out: {', '.join(remarks)}; pictures "
+                f"'{self.data_root}' has files that are left out: {in_words(others)}; pictures "
                 f'are {", ".join(EXTENSIONS)}',
                 'current',
-                WARNING if is_picture else INFO,
+                INFO if others.keys() <= harmless | {'no suffix'} else WARNING,
             )
 
     def _check_pictures(self, paths: list[str]) -> None:
@@ -167,7 +165,7 @@ class ImagePool(BaseDataset):
         """Hash of the pool's names and pictures, 16 digits."""
         key = hashlib.sha256()
         for picture in self.pictures:
-            key.update(f'{picture["name"]}\n'.encode())
+            key.update(f'{picture["name"]}\n'.encode('utf-8', 'surrogatepass'))
             key.update(hashlib.sha256(read_bytes(picture['img_path'])).digest())
         return key.hexdigest()[:16]
 

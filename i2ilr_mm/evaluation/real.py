@@ -11,7 +11,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_inf
 from mmengine.logging import print_log
 from torch import Tensor
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..weights import CACHE_DIR
 
@@ -81,7 +81,7 @@ def _cache_path(pool: Any, identity: str, cache_dir: str | None) -> str | None:
         return None
     key = f'{pool.pipeline} {pool.img_size} {identity} {pool.content_hash}'
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return os.path.join(os.path.expanduser(cache_dir), f'{name}.pt')
+    return os.path.join(at_home(cache_dir), f'{name}.pt')
 
 
 def _load(path: str | None) -> Tensor | None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..datasets.pictures import resolve_root
 from ..datasets.pools import ImagePool
@@ -53,6 +53,7 @@ def train_probes(
     """
     from safetensors.torch import save_file
 
+    out = at_home(out)
     if os.path.exists(out):
         raise FileExistsError(f"--out: '{out}' exists; give another name")
     images, truth = load_heads(data_root, 'train')

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..lr import GREY_LEVELS, matched
 from .translator import Translator
@@ -57,6 +57,7 @@ def export(translator: Translator, path: str, kind: str, projection: bool = Fals
     """
     if kind not in SUFFIXES:
         raise ValueError(f"format is '{kind}'; accepted are {', '.join(SUFFIXES)}")
+    path = at_home(path)
     if not path.endswith(SUFFIXES[kind]):
         raise ValueError(f"'{path}' must end in {SUFFIXES[kind]}, the format it is written in")
     if os.path.exists(path):

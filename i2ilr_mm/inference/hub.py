@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from torch import nn
 
+from i2ilr.files import at_home
 from i2ilr.scores import number
 
 from ..datasets.pictures import EMBEDDED
@@ -51,7 +52,7 @@ def find_pretrained(name: str, revision: str | None = None, token: str | None = 
         ValueError: If a revision is given for what is no Hub id, or a folder has several files.
         OSError: If the Hub cannot be reached, or has no such model.
     """
-    path = os.path.expanduser(name)
+    path = at_home(name)
     local = name.startswith(EMBEDDED) or os.path.exists(path)
     if local and (revision or token):
         raise ValueError(f"'{name}' is on this machine; revision and token are for the Hub alone")
@@ -130,7 +131,7 @@ def save_pretrained(network: nn.Module, facts: dict[str, Any], folder: str) -> N
     Raises:
         FileExistsError: If the folder has anything in it.
     """
-    folder = os.path.expanduser(folder)
+    folder = at_home(folder)
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
         raise FileExistsError(f"'{folder}' exists and is not empty; give a new folder")
     os.makedirs(folder, exist_ok=True)

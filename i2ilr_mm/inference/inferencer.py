@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2ilr.files import at_home
+
 from .inputs import Picture
 from .translator import Translator
 
@@ -55,7 +57,7 @@ class I2ILRInferencer:
             FileExistsError: If the file or folder exists.
             ValueError: If a picture or a dial cannot be used.
         """
-        out = os.path.expanduser(os.fspath(result_out_dir))
+        out = at_home(result_out_dir)
         if out and os.path.exists(out):
             raise FileExistsError(f"result_out_dir: '{out}' exists; give a new name")
         results = self.translator.translate(img, target, **dials)

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from i2ilr.files import at_home
+
 from ..datasets.decode import PictureError, decode, size_of
 from ..datasets.pictures import read_picture
 from ..datasets.rgb import UNDECODABLE, to_rgb
@@ -24,7 +26,7 @@ Picture = str | os.PathLike | Image.Image | np.ndarray | Tensor
 
 
 def name_of(picture: Any) -> str:
-    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else ''
+    return at_home(picture) if isinstance(picture, (str, os.PathLike)) else ''
 
 
 def named(picture: Any) -> str:

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -11,9 +10,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from i2ilr.files import at_home, shown
+
 from ..datasets.pictures import (
     EMBEDDED,
     EXTENSIONS,
+    in_words,
+    left_out,
     list_pictures,
     natural,
     picture_path,
@@ -71,7 +74,7 @@ def find_pictures(places: list[str], out: str = '') -> list[tuple[str, str]]:
         FileNotFoundError: If a place does not exist, or holds no pictures.
         ValueError: If ``out`` is one of the places.
     """
-    expanded = map(os.path.expanduser, places)
+    expanded = map(at_home, places)
     pictures = [picture for place in expanded for picture in _pictures_at(place, out)]
     if not pictures:
         raise FileNotFoundError(f'there are no pictures in {", ".join(places)}, results apart')
@@ -87,14 +90,17 @@ def _pictures_at(place: str, out: str) -> list[tuple[str, str]]:
     """Pictures of one place, without those in ``out``, and their names."""
     if is_root(place):
         pictures = pictures_in(place)
-        _report_skipped(place, len(pictures))
+        _report_left_out(place)
         return _outside(pictures, place, out) if out and os.path.isdir(place) else pictures
     if os.path.exists(place) or '::' in place:
         return [(place, os.path.basename(place.rpartition('::')[2]))]
-    matches = sorted(glob.glob(os.path.expanduser(place), recursive=True), key=natural)
+    matches = sorted(glob.glob(place, recursive=True), key=natural)
     pictures = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
     if not pictures:
         raise FileNotFoundError(f"there is no picture at '{place}'")
+    if others := [path for path in matches if not os.path.isfile(path)]:
+        what = in_words({'folders, pipes or the like': others})
+        print(f"left out of what '{shown(place)}' matches: {what}")
     return pictures
 
 
@@ -106,22 +112,14 @@ def _outside(pictures: list[tuple[str, str]], root: str, out: str) -> list[tuple
     return [p for p in pictures if not os.path.realpath(p[0]).startswith(inside)]
 
 
-def _report_skipped(place: str, pictures: int) -> None:
-    """Say how many files of a folder or zip are no pictures by their names."""
-    if os.path.isdir(place):
-        count = sum(
-            not name.startswith('.') and not name.lower().endswith((*EXTENSIONS, '.jsonl'))
-            for _, _, names in os.walk(place, followlinks=True)
-            for name in names
+def _report_left_out(root: str) -> None:
+    """Say what else is in a folder or zip, by kind."""
+    others = left_out(resolve_root(root))
+    others.pop('.jsonl', None)  # reports of earlier calls
+    if others and not root.startswith(EMBEDDED):
+        print(
+            f"left out of '{shown(root)}': {in_words(others)}; pictures are {', '.join(EXTENSIONS)}"
         )
-    elif zipfile.is_zipfile(place):
-        with zipfile.ZipFile(place) as archive:
-            names = [i.filename for i in archive.infolist() if not i.is_dir()]
-            count = len(names) - pictures
-    else:
-        return
-    if count:
-        print(f"{count} other files in '{place}' passed over; pictures are {', '.join(EXTENSIONS)}")
 
 
 def pair_up(sources: list, targets: list, pairs: str = 'zip') -> list[tuple]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..loading import load_weights_only, state_differences
 from ..models.discriminator import LRResidualDiscriminator
@@ -154,6 +154,7 @@ def convert_file(source: str, target: str) -> dict[str, Any]:
         FileExistsError: If the target exists.
         ValueError: If the source cannot be read or converted.
     """
+    target = at_home(target)
     if os.path.exists(target):
         raise FileExistsError(f"'{target}' exists already; delete it or name another file")
     converted = convert(load_weights_only(source, map_location='cpu'))

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 import i2ilr_mm
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..datasets.pictures import EMBEDDED
 from ..datasets.transforms import FITS
@@ -48,7 +48,7 @@ def release_path(checkpoint: str) -> str | None:
         FileNotFoundError: If no such model is embedded.
     """
     if not checkpoint.startswith(EMBEDDED):
-        return checkpoint if checkpoint.endswith(SUFFIX) else None
+        return at_home(checkpoint) if checkpoint.endswith(SUFFIX) else None
     name = checkpoint.removeprefix(EMBEDDED)
     path = str(files('i2ilr_mm') / 'assets' / f'{name}_generator{SUFFIX}')
     if not os.path.isfile(path):
@@ -108,6 +108,7 @@ def write_release(network: nn.Module, facts: dict[str, Any], path: str) -> None:
     """Write a deployed generator; see :func:`publish`."""
     from safetensors.torch import save_file
 
+    path = at_home(path)
     if not path.endswith(SUFFIX):
         raise ValueError(f"'{path}' must end in {SUFFIX}, the format that it is written in")
     if os.path.exists(path):
@@ -153,7 +154,7 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ValueError: If it was not written by :func:`publish`, or by a newer release of it, or is
             damaged. Files of before the checksum are believed.
     """
-    path = os.path.expanduser(path)
+    path = at_home(path)
     state, metadata = _read_safetensors(path)
     if metadata.get('format') != FORMAT:
         raise ValueError(

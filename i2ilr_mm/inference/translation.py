@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from i2ilr.files import replacing
+from i2ilr.files import at_home, replacing
 
 from ..lr import GREY_LEVELS, down, from_uint8
 
@@ -68,7 +68,7 @@ class Translation:
             ValueError: If the name does not end in .png: other formats would change the pixels, and
                 with them what the report says.
         """
-        name = os.path.expanduser(os.fspath(path))
+        name = at_home(path)
         if not name.lower().endswith('.png'):
             raise ValueError(f"'{name}' must end in .png, which keeps every pixel as it is")
         with replacing(name) as partial, open(partial, 'wb') as file:

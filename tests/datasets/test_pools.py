@@ -1,4 +1,5 @@
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -44,14 +45,21 @@ def test_what_is_left_out_is_told(heads, tmp_path, monkeypatch):
     assert lines == []
     (folder / 'notes.txt').write_text('x')
     pool(folder)
-    assert lines == [(lines[0][0], logging.INFO)] and '1 .txt; pictures are .avif' in lines[0][0]
+    assert (
+        lines == [(lines[0][0], logging.INFO)]
+        and "1 .txt ('notes.txt'); pictures are .avif" in lines[0][0]
+    )
     for name in ('train/male/a.HEIC', 'train/male/b.heic', 'c'):
         (folder / name).write_bytes(b'x')
     Image.new('RGB', (64, 64)).save(folder / 'beside.png')
     pool(folder)
     line, level = lines[1]
-    assert level == logging.WARNING and '2 .heic, 1 .txt, 1 no suffix, 1 pictures outside' in line
-    assert "first 'beside.png'" in line
+    assert level == logging.WARNING and "2 .heic (first 'train/male/a.HEIC'), 1 .txt" in line
+    assert "1 no suffix ('c'), 1 pictures outside the split folders ('beside.png')" in line
+    os.mkfifo(folder / 'train/pipe.png')
+    (folder / 'train/again').symlink_to(folder)
+    pool(folder)
+    assert "1 pipes ('train/pipe.png')" in lines[2][0] and "already ('train/again')" in lines[2][0]
 
 
 def test_large_pictures_are_told(heads, monkeypatch):

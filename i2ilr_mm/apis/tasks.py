@@ -1,8 +1,11 @@
 """Pairs of files, the files that their results go to, and which of them are made already."""
 
+import fnmatch
+import glob
 import hashlib
 import json
 import os
+import unicodedata
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -12,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from i2ilr.files import shown
+from i2ilr.files import at_home, shown
 
 from ..datasets.pictures import read_bytes
 from ..inference.translator import Translator
@@ -74,29 +77,58 @@ class Reader:
 
 
 def tasks_of(pairs: list[tuple], out: str) -> list[Task]:
-    """The tasks of all pairs, each pair once, and no two results of one name in any case."""
+    """The tasks of all pairs, each pair once, and no two results of one name on any disk."""
     tasks = [Task(source, target, out) for source, target in dict.fromkeys(pairs)]
-    name_counts = Counter(task.name.casefold() for task in tasks)
+    name_counts = Counter(_same_name(task.name) for task in tasks)
     for task in tasks:
-        if name_counts[task.name.casefold()] > 1:
+        if name_counts[_same_name(task.name)] > 1:
             task.make_unique()
     return tasks
 
 
-def check_grid(grid: str, tasks: list[Task], places: list[str]) -> None:
-    """Refuse a grid that would take a picture's place, or become a source of the next call.
+def _same_name(name: str) -> str:
+    """Equal for names that some file systems take for one."""
+    return unicodedata.normalize('NFC', name).casefold()
+
+
+def check_places(tasks: list[Task], grid: str | None, used: list[str], places: list[str]) -> None:
+    """Refuse a result or grid that would take a picture's place, before work starts.
+
+    Args:
+        tasks: What will be made.
+        grid: Where the grid goes, if one is drawn.
+        used: All pictures that are read.
+        places: Where the user said that they are.
 
     Raises:
-        ValueError: Saying where it may go.
+        ValueError: If one would, or if the grid would become a source of the next call.
     """
+    taken = set(map(os.path.realpath, used))
+    results = {os.path.realpath(task.file): task.file for task in tasks}
+    if both := taken & results.keys():
+        raise ValueError(f"--out: the result '{results[min(both)]}' would replace a picture")
+    if not grid:
+        return
     real = os.path.realpath(grid)
-    if real in {os.path.realpath(path) for task in tasks for path in (task.source, task.target)}:
-        raise ValueError(f"--grid: '{grid}' is one of the pictures; give a new name")
-    for place in places:
-        if os.path.isdir(place) and real.startswith(os.path.realpath(place) + os.sep):
+    if real in taken | results.keys():
+        raise ValueError(f"--grid: '{grid}' is one of the pictures or results; give a new name")
+    for place in map(at_home, places):
+        is_below = os.path.isdir(place) and real.startswith(os.path.realpath(place) + os.sep)
+        if is_below or _would_match(grid, place):
             raise ValueError(
                 f"--grid: '{grid}' lies among the pictures of '{place}'; put it beside"
             )
+
+
+def _would_match(path: str, pattern: str) -> bool:
+    """Whether a pattern would find a file that is not there yet; * may cross folders."""
+    here = os.path.join(glob.escape(os.getcwd()), '')
+    forms = (pattern, pattern.replace('**/', ''))
+    return any(
+        fnmatch.fnmatch(os.path.abspath(path), os.path.normpath(os.path.join(here, form)))
+        for form in forms
+        if glob.has_magic(form) and not os.path.exists(form)
+    )
 
 
 def settings_of(

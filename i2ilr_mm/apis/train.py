@@ -5,7 +5,9 @@ import os
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
+from ..datasets.pictures import PictureError
 from ..device import without_denormals
 from ..engine.checkpoint_files import latest_checkpoint
 from ..loading import strict_loading
@@ -58,6 +60,22 @@ def set_amp(cfg: Config) -> None:
     cfg.model.autocast = 'bfloat16'
 
 
+def build_loops(runner: Runner) -> None:
+    """Build the loops with their data sets.
+
+    Raises:
+        PictureError: Naming the bad pictures of both data sets at once.
+    """
+    problems = []
+    for loop in ('train_loop', 'val_loop'):
+        try:
+            getattr(runner, loop)
+        except PictureError as error:
+            problems.append(str(error))
+    if problems:
+        raise PictureError('; '.join(dict.fromkeys(problems)))
+
+
 @without_denormals()
 def train(cfg: Config) -> None:
     """Train the model of a config.
@@ -68,7 +86,7 @@ def train(cfg: Config) -> None:
     """
     runner = build_runner(cfg)
     with config_errors():  # built here, not in train(), where errors of any kind can come up
-        runner.train_loop, runner.val_loop  # noqa: B018
+        build_loops(runner)
     try:
         with strict_loading():
             runner.train()

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translation import Failure, Translation
 from ..inference.translator import Translator
-from .tasks import Reader, Task, check_grid, is_done, settings_of, tasks_of
+from .tasks import Reader, Task, check_places, is_done, settings_of, tasks_of
 
 REPORT = 'report.jsonl'
 MOST_ROWS = 100
@@ -66,15 +66,16 @@ def translate_files(
     Raises:
         FileExistsError: If a result exists that was made with other pictures or settings.
         FileNotFoundError: If there are no pictures.
-        ValueError: If a dial is out of range, ``out`` holds the pictures, or the grid would lie
-            among them.
+        ValueError: If a dial is out of range, ``out`` holds the pictures, a result or the grid
+            would replace one, or the grid would lie among them.
     """
-    out, grid = at_home(out), grid and at_home(grid)
+    out, grid, mask = at_home(out), grid and at_home(grid), mask and at_home(mask)
     _check_places(out, grid)
     read = Reader(translator)
-    tasks = tasks_of(_pairs(read, sources, targets, out, all_pairs, blend), out)
-    if grid:
-        check_grid(grid, tasks, [*sources, *targets])
+    pictures = find_pictures(sources, out), find_pictures(targets, out)
+    tasks = tasks_of(_pairs(read, *pictures, all_pairs, blend), out)
+    used = [path for path, _ in chain(*pictures)] + ([mask] if mask else [])
+    check_places(tasks, grid, used, [*sources, *targets])
     cells = None if mask is None else read_mask(mask, translator.lr_size)
     _check_dials(translator, strength, cells)
     settings = settings_of(translator, project, strength, cells)
@@ -117,19 +118,17 @@ def _check_dials(translator: Translator, strength: float, cells: np.ndarray | No
 
 def _pairs(
     read: Reader,
-    sources: list[str],
-    targets: list[str],
-    out: str,
+    sources: list[tuple[str, str]],
+    targets: list[tuple[str, str]],
     all_pairs: bool,
     blend: bool | Sequence[float],
 ) -> list[tuple]:
     """Pairs of (path, name for the result). With ``blend``, every source goes with the blend."""
-    named_targets = find_pictures(targets, out)
     if blend is not False:
         weights = None if blend is True else blend
-        read.blended = read.translator.blend([path for path, _ in named_targets], weights)
-        named_targets = [('+'.join(os.path.basename(path) for path, _ in named_targets), 'blend')]
-    return pair_up(find_pictures(sources, out), named_targets, 'all' if all_pairs else 'zip')
+        read.blended = read.translator.blend([path for path, _ in targets], weights)
+        targets = [('+'.join(os.path.basename(path) for path, _ in targets), 'blend')]
+    return pair_up(sources, targets, 'all' if all_pairs else 'zip')
 
 
 def _write(

@@ -146,8 +146,7 @@ class ImagePool(BaseDataset):
         if bad:
             raise PictureError(
                 f'{len(bad)} of {count} pictures cannot be used; mend or remove them: '
-                + '; '.join(bad[:10])
-                + ('; ...' if len(bad) > 10 else '')
+                + '; '.join(bad)
             )
         _warn(
             f'of {count} pictures are smaller than img_size={self.img_size} and will be '
@@ -155,8 +154,9 @@ class ImagePool(BaseDataset):
             enlarged,
         )
         _warn(
-            f'of {count} pictures have more than {LARGE // 10**6} million pixels and are '
-            f'decoded anew at every visit, which slows training down: shrink them once',
+            f'of {count} pictures have more than {LARGE // 10**6} million pixels; every visit '
+            f'decodes them again, JPEG at a reduced size and others whole, which slows training '
+            f'down: shrink them once',
             large,
         )
 

@@ -68,52 +68,77 @@ def _from_array(picture: np.ndarray) -> Image.Image:
 
 
 def _from_tensor(picture: Tensor) -> np.ndarray:
-    image = picture.detach().cpu()
-    image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    image = picture[0] if picture.ndim == 4 and len(picture) == 1 else picture
     if image.ndim != 3 or len(image) != 3 or 0 in image.shape:
         raise ValueError(
             f'a tensor of shape {tuple(picture.shape)} was given; accepted is (3, H, W)'
         )
     if image.is_floating_point():
-        _check_range(image)
+        _check_range(in_range(image) if is_in_range(picture) else image, 1.001)
         image = to_uint8(image)
     if image.dtype != torch.uint8:
         raise ValueError(f'a tensor of {image.dtype} was given; accepted are uint8 and floats')
-    return image.permute(1, 2, 0).numpy()
+    return image.detach().cpu().permute(1, 2, 0).numpy()
 
 
-def _check_range(image: Tensor) -> None:
-    if not image.isfinite().all() or image.abs().max() > 1.001:
+def _check_range(image: Tensor, most: float) -> None:
+    """Refuse floats that are not in [-1, 1], or may be meant in [0, 1].
+
+    Raises:
+        ValueError: With what to give in their place.
+    """
+    low, high = image.min().item(), image.max().item()
+    if not image.isfinite().all() or max(-low, high) > most:
         raise ValueError(
-            f'a float tensor with values {image.min():g} to {image.max():g} was given; floats '
-            f'go from -1 to 1 (i2ilr_mm.lr.from_uint8)'
+            f'a float tensor with values {low:g} to {high:g} was given; floats go from -1 to 1 '
+            f'(i2ilr_mm.lr.from_uint8)'
         )
-    if image.min() >= 0:
+    if low > SURELY_SIGNED and not is_in_range(image):
         raise ValueError(
-            f'a float tensor with values from {image.min():g} to {image.max():g} was given: '
-            f'floats go from -1 to 1, and this may be a picture in [0, 1], as ToTensor makes '
-            f'it; give x * 2 - 1 if it is, or uint8'
+            f'a float tensor with values from {low:g} to {high:g} was given: floats go from -1 to '
+            f'1, and these may be meant from 0 to 1, as ToTensor makes them; give uint8, which is '
+            f'(x * 255).round().byte() if they are, and i2ilr_mm.lr.to_uint8(x) if not'
         )
+
+
+SURELY_SIGNED = -0.2
+"""Bicubic shrinking can bring a picture in [0, 1] down to here, but hardly further."""
+
+MOST_OF_LR = 2.0
+"""LR targets may leave [-1, 1], as bicubic shrinking does; levels of 255 do not pass for them."""
+
+
+def in_range(tensor: Tensor) -> Tensor:
+    """Note on a tensor that it is meant in [-1, 1], so that it is taken back as it is.
+
+    The note does not outlive a change, and no operation hands it on.
+    """
+    if not tensor.is_inference():  # whose changes are not counted
+        tensor.i2ilr_version = tensor._version  # type: ignore[attr-defined]
+    return tensor
+
+
+def is_in_range(tensor: Any) -> bool:
+    """Whether :func:`in_range` noted it, and nothing has changed it since."""
+    noted = getattr(tensor, 'i2ilr_version', None)
+    return noted is not None and noted == tensor._version
 
 
 def to_lr(tensor: Tensor, s: int) -> Tensor:
     """An LR target given as floats, (3, s, s).
 
     Raises:
-        ValueError: If the shape is another, or values are not finite.
+        ValueError: If the shape is another, or the values are not meant in [-1, 1] for sure.
     """
-    lr = tensor.detach().float().cpu()
-    lr = lr[0] if lr.ndim == 4 and len(lr) == 1 else lr
-    if tuple(lr.shape) != (3, s, s) or not lr.isfinite().all():
-        raise ValueError(
-            f'an LR target is a tensor of {tuple(lr.shape)}, or has values that are not finite; it '
-            f'must be finite and (3, {s}, {s})'
-        )
-    return lr
+    lr = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
+    if tuple(lr.shape) != (3, s, s):
+        raise ValueError(f'an LR target is a tensor of {tuple(lr.shape)}; it must be (3, {s}, {s})')
+    _check_range(in_range(lr) if is_in_range(tensor) else lr, MOST_OF_LR)
+    return in_range(lr.detach().float().cpu())
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
-    return from_uint8(torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1))
+    return in_range(from_uint8(torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)))
 
 
 def read_target(picture: Picture, img_size: int, s: int, fit: str, lr_method: str) -> Tensor:
@@ -134,7 +159,7 @@ def read_target(picture: Picture, img_size: int, s: int, fit: str, lr_method: st
             f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
             f'picture (at least {img_size // 2} pixels a side), which is shrunk to it'
         )
-    return shrink(fit_picture(array, img_size, fit), s, lr_method)
+    return in_range(shrink(fit_picture(array, img_size, fit), s, lr_method))
 
 
 def read_mask(path: str, lr_size: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from ..datasets.pictures import (
     resolve_root,
 )
 from ..lr import check_choice
-from .inputs import name_of
+from .inputs import in_range, is_in_range, name_of
 
 
 def expand(pictures: Any) -> list:
@@ -33,7 +33,7 @@ def expand(pictures: Any) -> list:
         FileNotFoundError: If a folder or zip has no pictures.
     """
     if isinstance(pictures, (np.ndarray, Tensor)) and pictures.ndim == 4:
-        return list(pictures)
+        return list(map(in_range, pictures)) if is_in_range(pictures) else list(pictures)
     if isinstance(pictures, Iterable) and not isinstance(
         pictures, (str, os.PathLike, Image.Image, np.ndarray, Tensor)
     ):
@@ -98,7 +98,10 @@ def _pictures_at(place: str, out: str) -> list[tuple[str, str]]:
     pictures = [(path, os.path.basename(path)) for path in matches if os.path.isfile(path)]
     if not pictures:
         raise FileNotFoundError(f"there is no picture at '{place}'")
-    if others := [path for path in matches if not os.path.isfile(path)]:
+    others = [path for path in matches if not os.path.isfile(path)]
+    if '**' in place:  # which looks into folders itself
+        others = [path for path in others if not os.path.isdir(path)]
+    if others:
         what = in_words({'folders, pipes or the like': others})
         print(f"left out of what '{shown(place)}' matches: {what}")
     return pictures

@@ -13,6 +13,7 @@ from torch import Tensor
 from i2ilr.files import at_home, replacing
 
 from ..lr import GREY_LEVELS, down, from_uint8
+from .inputs import in_range
 
 REACHED = 1.0
 """Grey levels of worst LR error up to which a target counts as met."""
@@ -115,7 +116,7 @@ def measured(
     return [
         Translation(
             image=Image.fromarray(image.permute(1, 2, 0).numpy()),
-            target=target,
+            target=in_range(target),
             error=error.amax(dim=0).numpy(),
             lr_mae=error.mean().item(),
             lr_worst=error.max().item(),

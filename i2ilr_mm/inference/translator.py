@@ -14,7 +14,7 @@ from ..device import usable_device, without_denormals
 from ..lr import match, to_uint8
 from .dials import dial, shares
 from .hub import find_pretrained, published, push_to_hub, save_pretrained
-from .inputs import Picture, name_of, read_pairs, read_target, to_array, to_tensor
+from .inputs import Picture, in_range, name_of, read_pairs, read_target, to_array, to_tensor
 from .model import init_model
 from .places import expand, pair_up
 from .release import describe, load_generator, weights_hash
@@ -46,7 +46,7 @@ class Translator:
 
     Examples:
         >>> model = Translator('embedded:heads64', device='cpu')
-        >>> source, target = torch.full((3, 64, 64), -0.5), torch.zeros(3, 8, 8)
+        >>> source, target = torch.full((3, 64, 64), -0.5), torch.full((3, 8, 8), -0.25)
         >>> (result,) = model.translate(source, target, project=True)
         >>> result.image.size, result.reached
         ((64, 64), True)
@@ -141,8 +141,8 @@ class Translator:
         Args:
             picture: A file, 'archive.zip::member', a PIL image, a uint8 array (H, W), (H, W, 3) or
                 (H, W, 4), or a tensor (3, H, W): uint8, or floats in [-1, 1]. Channels are RGB (not
-                OpenCV's BGR). Floats without a negative value are refused, as they may be in
-                [0, 1]. Pictures of other sizes are resized as the config says (``fit``).
+                OpenCV's BGR). Floats that may be meant in [0, 1] are refused; those that this class
+                returns are taken. Pictures of other sizes are resized as the config says (``fit``).
 
         Raises:
             ValueError: If it cannot be read, or has another shape, type or range.
@@ -155,7 +155,7 @@ class Translator:
 
         Args:
             picture: As for :meth:`source`. One of exactly s x s is the LR target itself; larger
-                ones are shrunk. A float tensor (3, s, s) is taken as it is.
+                ones are shrunk. A float tensor (3, s, s) may leave [-1, 1], to -2 and 2.
 
         Raises:
             ValueError: If it cannot be read, or is an LR picture of another size.
@@ -174,7 +174,8 @@ class Translator:
         """
         # The weights are checked before the pictures are read, which takes longer.
         parts = zip(pictures, shares(len(pictures), weights))
-        return torch.stack([self.target(picture) * share for picture, share in parts]).sum(dim=0)
+        targets = [self.target(picture) * share for picture, share in parts]
+        return in_range(torch.stack(targets).sum(dim=0))
 
     # What comes out
 
@@ -266,7 +267,7 @@ class Translator:
         Raises:
             ValueError: If the strength or the mask is out of range.
         """
-        return dial(source, lr, self.lr_method, strength, mask)
+        return in_range(dial(source, lr, self.lr_method, strength, mask))
 
     def batch(self, source: Tensor, lr: Tensor, project: bool = False) -> list[Translation]:
         """Translate what is ready for the network, and compare it with its targets.

@@ -3,7 +3,8 @@ import torch
 from mmengine.config import Config
 
 from i2ilr_mm.apis import train
-from i2ilr_mm.apis.train import set_amp, set_resume
+from i2ilr_mm.apis.train import build_loops, set_amp, set_resume
+from i2ilr_mm.datasets import ImagePool, PictureError
 
 
 @pytest.mark.parametrize('capability, expected', [((8, 0), 'bfloat16'), ((7, 0), None)])
@@ -51,3 +52,26 @@ def test_resume_in_a_config_is_as_good_as_the_flag(tmp_path):
     cfg.resume = True
     set_resume(cfg, None)
     assert cfg.resume and cfg.load_from == str(tmp_path / 'iter_2.pth')
+
+
+def test_bad_pictures_of_both_splits_are_named_at_once(tmp_path):
+    for split in ('train', 'val'):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / f'{split}.png').write_text('<html>')
+
+    class Runner:
+        def __init__(self, root):
+            self.root = root
+
+        train_loop = property(lambda self: self.pool('train'))
+        val_loop = property(lambda self: self.pool('val'))
+
+        def pool(self, split):
+            return ImagePool(str(self.root), split, pipeline=[], img_size=64, lr_size=8)
+
+    with pytest.raises(PictureError, match=r'/train\.png.* a web page.*/val\.png.* a web page'):
+        build_loops(Runner(tmp_path))
+    (tmp_path / 'train').rename(tmp_path / 'train_pictures')
+    with pytest.raises(PictureError) as caught:
+        build_loops(Runner(tmp_path))
+    assert str(caught.value).count('looks like a split') == 1

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 import zipfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from i2ilr_mm.apis.translate import translate_files
+from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.places import find_pictures
 from i2ilr_mm.lr import down
 
@@ -40,7 +42,7 @@ def test_a_folder_and_what_cannot_be_used_in_it(translator, heads, tmp_path, cap
     output = capsys.readouterr()
     told = output.out + output.err
     assert told.count('passed over: ') == 2 and '0 bytes' in told
-    assert told.count('1 other files in') == 1  # notes.txt
+    assert told.count("1 .txt ('notes.txt')") == 1
     assert '2 of 4 pairs translated' in told
 
 
@@ -228,19 +230,90 @@ def test_pictures_in_natural_order(tmp_path, pictures):
         assert [name for _, name in find_pictures([place])] == ['frame1', 'frame2', 'frame10']
 
 
-def test_a_grid_takes_no_pictures_place(translator, pictures, tmp_path):
-    folder = tmp_path / 'in'
+def test_a_grid_takes_no_pictures_place(translator, pictures, tmp_path, monkeypatch):
+    """Nor a mask's or a result's, nor one where a pattern would find it the next time."""
+    folder, out, mask = tmp_path / 'in', str(tmp_path / 'out'), mask_picture(tmp_path)
     folder.mkdir()
     shutil.copy(pictures[0], folder / 'a.jpg')
     Image.open(pictures[0]).save(tmp_path / 'b.png')
-    before = (tmp_path / 'b.png').read_bytes()
-    out = str(tmp_path / 'out')
+    target = os.path.basename(pictures[1]).removesuffix('.jpg')
+    monkeypatch.chdir(tmp_path)
+    before = [(tmp_path / name).read_bytes() for name in ('b.png', 'mask8.png')]
+    b, among = str(tmp_path / 'b.png'), 'lies among the pictures'
     for sources, grid, message in (
-        ([str(tmp_path / 'b.png')], tmp_path / 'b.png', 'is one of the pictures'),
-        ([str(folder)], folder / 'grid.png', 'lies among the pictures'),
+        ([b], tmp_path / 'b.png', 'is one of the pictures'),
+        ([b], mask, 'is one of the pictures'),
+        ([b], f'{out}/b__{target}.png', 'is one of the pictures or results'),
+        ([str(folder)], folder / 'grid.png', among),
+        ([f'{tmp_path}/*.png'], tmp_path / 'grid.png', among),
+        (['[bx].png'], 'x.png', among),
+        (['**/*.png'], 'grid.png', among),
+        (['**/*.*g'], 'in/grid.png', among),
     ):
+        options = dict(grid=str(grid), mask=mask, overwrite=True)
         with pytest.raises(ValueError, match=message):
-            translate_files(translator, sources, pictures[1:2], out, grid=str(grid), overwrite=True)
-    assert (tmp_path / 'b.png').read_bytes() == before and not os.path.exists(out)
+            translate_files(translator, sources, pictures[1:2], out, **options)
+    after = [(tmp_path / name).read_bytes() for name in ('b.png', 'mask8.png')]
+    assert before == after and not os.path.exists(out)
     with pytest.raises(ValueError, match=r"'.*result\.png' looks like a picture.*give a folder"):
         translate_files(translator, pictures[:1], pictures[1:2], str(tmp_path / 'result.png'))
+    call = ['b*.png'], pictures[1:2], out
+    assert translate_files(translator, *call, grid='grid.png') == (1, 0)  # beside them
+
+
+def test_a_result_takes_no_pictures_place(translator, pictures, tmp_path):
+    for name in ('a', 'a__b', 'b'):
+        Image.open(pictures[0]).save(tmp_path / f'{name}.png')
+    sources = [str(tmp_path / f'{name}.png') for name in ('a', 'a__b')]
+    before = (tmp_path / 'a__b.png').read_bytes()
+    call = sources, [str(tmp_path / 'b.png')], str(tmp_path)
+    for blend in (False, True):
+        with pytest.raises(ValueError, match=r"the result '.*a__b.*' would replace a picture"):
+            shutil.copy(tmp_path / 'a__b.png', tmp_path / 'a__blend.png')
+            pattern = [*sources, str(tmp_path / 'a__blend.png')]
+            translate_files(translator, pattern, *call[1:], overwrite=True, blend=blend)
+    assert (tmp_path / 'a__b.png').read_bytes() == before
+
+
+def test_folders_with_two_links_to_themselves(translator, pictures, tmp_path, capsys):
+    """Every link doubles the paths, so that a walk through them would never end."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    shutil.copy(pictures[0], folder / 'a.jpg')
+    for name in ('one', 'two'):
+        (folder / name).symlink_to(folder)
+    os.mkfifo(folder / 'p.jpg')
+    call = pictures[1:2], str(tmp_path / 'out')
+    assert translate_files(translator, [str(folder)], *call) == (1, 0)
+    told = capsys.readouterr().out
+    assert "2 links to folders that are read already (first 'one'), 1 pipes ('p.jpg')" in told
+    assert translate_files(translator, [f'{folder}/*'], *call) == (1, 0)
+    assert "3 folders, pipes or the like (first '" in capsys.readouterr().out
+
+
+def test_names_equal_but_for_their_normal_form(translator, pictures, tmp_path):
+    """Some disks take both for one name."""
+    for name in ('\u00e9', 'e\u0301'):
+        shutil.copy(pictures[0], tmp_path / f'{name}.jpg')
+    sources = [str(tmp_path / f'{name}.jpg') for name in ('\u00e9', 'e\u0301')]
+    assert translate_files(translator, sources, pictures[1:2], str(tmp_path / 'out')) == (2, 0)
+    names = [unicodedata.normalize('NFC', path.name) for path in (tmp_path / 'out').glob('*.png')]
+    assert len(set(names)) == 2
+
+
+def test_home_in_python(translator, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'in').mkdir()
+    shutil.copy(pictures[0], tmp_path / 'in/a.jpg')
+    mask_picture(tmp_path)
+    options = dict(mask='~/mask8.png', grid='~/grid.png')
+    assert translate_files(translator, ['~/in'], ['~/in/*.jpg'], '~/out', **options) == (1, 0)
+    assert (tmp_path / 'out/a__a.png').is_file() and (tmp_path / 'grid.png').is_file()
+    (result,) = translator.translate('~/in', '~/in/a.jpg')
+    assert result.source_name == str(tmp_path / 'in/a.jpg')
+    translator.save_pretrained('~/model')
+    assert Translator.from_pretrained('~/model', device='cpu').img_size == 32
+    assert Translator('~/model/model.safetensors', device='cpu').img_size == 32
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        archive.write(pictures[0], 'a.jpg')
+    assert len(translator.translate(['~/a.zip::a.jpg'], '~/a.zip')) == 1

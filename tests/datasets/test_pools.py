@@ -85,10 +85,13 @@ def test_every_bad_file_is_named_before_work_starts(heads, tmp_path):
     (folder / 'train/empty.jpg').write_bytes(b'')
     (folder / 'train/text.png').write_text('text')
     Image.new('RGB', (7, 64)).save(folder / 'train/tiny.png')
-    with pytest.raises(PictureError, match='3 of 15') as caught:
+    many = [f'{i}.png' for i in range(30)]
+    for name in many:
+        (folder / 'train' / name).write_text('text')
+    with pytest.raises(PictureError, match='33 of 45') as caught:
         pool(folder)
-    for name in ('empty.jpg', 'text.png', 'tiny.png'):
-        assert name in str(caught.value)
+    for name in ('empty.jpg', 'text.png', 'tiny.png', *many):
+        assert f'/{name}' in str(caught.value)
 
 
 def test_enlarged_pictures_are_reported(heads, monkeypatch):

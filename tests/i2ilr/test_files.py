@@ -2,10 +2,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from i2ilr.files import replacing, write_json
+from i2ilr.files import at_home, replacing, shown, write_json
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -42,3 +43,17 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     write_json(str(tmp_path / 'a.json'), {})
     # its own name of this process is the one that it wrote and moved away
     assert {p.name for p in tmp_path.iterdir()} == {'a.json', new.name, other.name}
+
+
+def test_home_and_names_like_it(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert at_home('~') == str(tmp_path) and at_home(Path('~/a')) == str(tmp_path / 'a')
+    for name in ('~root', '~a.png', 'a/~/b', '', 'a~'):
+        assert at_home(name) == name
+    write_json('~/deep/a.json', {})
+    assert (tmp_path / 'deep/a.json').is_file()
+
+
+def test_names_are_shown_on_one_line():
+    assert shown('a\nb\x1b[1m\udcff') == r'a\nb\x1b[1m\udcff'
+    assert shown('写真 é.png') == '写真 é.png'

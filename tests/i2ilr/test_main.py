@@ -79,5 +79,5 @@ def test_home_is_found_in_every_argument(monkeypatch, tmp_path):
     run('compare', ['~/a.json', '--out=~/b', 'data_root=~/c', 'x~/y', '~', 'a=~', '~x/y'])
     assert seen == [
         *(f'{tmp_path}/a.json', f'--out={tmp_path}/b', f'data_root={tmp_path}/c'),
-        *('x~/y', '~', 'a=~', '~x/y'),
+        *('x~/y', f'{tmp_path}', f'a={tmp_path}', '~x/y'),
     ]

@@ -25,6 +25,37 @@ def test_every_form_of_a_picture_gives_the_same_result(translator, pictures, hea
         assert result.source_name == ''
 
 
+def test_what_is_returned_is_taken_back(translator):
+    """Bright pictures, which by their values could be in [0, 1] as well."""
+    bright = Image.new('RGB', (32, 32), (250, 200, 180))
+    source, target = translator.source(bright), translator.target(bright)
+    assert min(source.min(), target.min()) > 0
+    blend = translator.blend([bright, target])
+    (result,) = translator.translate([source], target, strength=0.5)
+    dialled = translator.dial(source[None], target[None])
+    for lr in (target, blend, result.target, dialled):
+        assert torch.allclose(translator.target(lr), target)
+    assert torch.equal(translator.source(source), source)
+    assert len(translator.translate([source, bright], dialled)) == 2
+
+
+@pytest.mark.parametrize('size', [8, 32])
+def test_floats_of_an_unknown_range_are_refused(translator, size):
+    """By their values: a picture in [0, 1], with a bicubic undershoot; levels of 255."""
+    read = translator.target if size == 8 else translator.source
+    for picture in (torch.zeros(3, size, size), torch.rand(3, size, size) * 1.1 - 0.1):
+        with pytest.raises(ValueError, match='meant from 0 to 1'):
+            read(picture.clamp(max=1))
+    with pytest.raises(ValueError, match='floats go from -1 to 1'):
+        read(torch.rand(3, size, size) * 255)
+    returned = read(Image.new('RGB', (size, size), 'white'))
+    returned *= 0.5  # is no longer what was returned
+    with pytest.raises(ValueError, match='meant from 0 to 1'):
+        read(returned)
+    with pytest.raises(ValueError, match='meant from 0 to 1'):
+        read(read(Image.new('RGB', (size, size), 'white')) * 0.5)
+
+
 @pytest.mark.parametrize('project', [False, True])
 def test_results_do_not_depend_on_the_batch(translator, pictures, project):
     several = translator.translate(pictures[:3], pictures[3:6], project=project)
@@ -85,7 +116,7 @@ def test_the_certificate_is_that_of_the_file(translator, pictures, tmp_path):
 
 
 def test_a_target_that_no_picture_has_is_reported(translator, pictures):
-    lr = torch.zeros(3, 8, 8)
+    lr = torch.full((3, 8, 8), -0.25)
     lr[0, 2, 3] = 1.2
     (result,) = translator.translate(pictures[0], lr, project=True)
     assert not result.reached
@@ -134,7 +165,7 @@ def test_dials(translator, pictures):
         (np.zeros((8, 8, 7), np.uint8), 'the last axis has 3 or 4'),
         (torch.zeros(1, 8, 8), r'\(3, H, W\)'),
         (torch.full((3, 32, 32), 200.0), 'floats go from -1 to 1'),
-        (torch.rand(3, 32, 32), r'may be a picture in \[0, 1\].* x \* 2 - 1'),
+        (torch.rand(3, 32, 32), r'may be meant from 0 to 1.*\(x \* 255\)\.round\(\)\.byte\(\)'),
         (torch.zeros(3, 32, 32, dtype=torch.int32), 'uint8 and floats'),
         (12, 'a int was given'),
         ('nowhere.jpg', "'nowhere.jpg' cannot be read"),

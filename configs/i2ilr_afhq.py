@@ -5,13 +5,6 @@
 _base_ = 'i2ilr_celebahq.py'
 
 data_root = 'data/afhq'
-linked = dict(data_root=data_root)
-
-pool = dict(data_root=data_root)
-train_dataloader = dict(dataset=pool)
-val_dataloader = dict(dataset=pool)
-test_dataloader = dict(dataset=pool)
-del pool
 
 # About 100 epochs of 14,630 pictures, 8 at a time.
 train_cfg = dict(max_iters=183_000)

@@ -13,24 +13,17 @@ _base_ = [
 data_root = 'data/afhq_cats_128.zip'
 img_size = 128
 lr_size = 8
-linked = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 
 model = dict(
-    generator=dict(
-        img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64, style=True
-    ),
+    generator=dict(base_channels=16, max_channels=64, style=True),
     # Half the generator's width, and R1 at every eighth step: a sixth faster, and no worse.
-    discriminator=dict(img_size=img_size, lr_size=lr_size, base_channels=8, max_channels=32),
+    discriminator=dict(base_channels=8, max_channels=32),
     r1_loss=dict(interval=8),
-    projected_discriminator=dict(img_size=img_size, lr_size=lr_size),
     # Cats hold on to their source by themselves: at .2 nine in ten are kept, and realism gains.
-    source_loss=dict(img_size=img_size, lr_size=lr_size, loss_weight=0.2),
+    source_loss=dict(loss_weight=0.2),
 )
-pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=pool)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
-test_dataloader = dict(dataset=pool)
-del pool
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
 
 auto_scale_lr = dict(base_batch_size=4)
 train_cfg = dict(type='ResumableTrainLoop', max_iters=16000, val_interval=4000)

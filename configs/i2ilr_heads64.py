@@ -10,25 +10,18 @@ _base_ = [
 data_root = 'embedded:heads64'
 img_size = 64
 lr_size = 8
-linked = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 
 model = dict(
-    generator=dict(
-        img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64, style=True
-    ),
-    discriminator=dict(img_size=img_size, lr_size=lr_size, base_channels=16, max_channels=64),
-    projected_discriminator=dict(img_size=img_size, lr_size=lr_size),
+    generator=dict(base_channels=16, max_channels=64, style=True),
+    discriminator=dict(base_channels=16, max_channels=64),
     r1_loss=dict(interval=8),
     # The knee of the curve in docs/results.md: more keeps more of the source, and costs pose,
     # hair and realism.
-    source_loss=dict(img_size=img_size, lr_size=lr_size, loss_weight=0.6),
+    source_loss=dict(loss_weight=0.6),
 )
-pool = dict(data_root=data_root, img_size=img_size, lr_size=lr_size)
 # Many small steps teach more in the minutes that a CPU has than few large ones.
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=pool)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=pool)
-test_dataloader = dict(dataset=pool)
-del pool
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
 
 auto_scale_lr = dict(base_batch_size=2)
 train_cfg = dict(type='ResumableTrainLoop', max_iters=16000, val_interval=4000)

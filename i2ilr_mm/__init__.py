@@ -31,16 +31,16 @@ def register() -> None:
         compat.apply()
 
         from . import (  # noqa: F401
-            config,
             datasets,
             engine,
             evaluation,
             heads64,
             inference,
             models,
+            runners,
         )
 
-        config.link_configs_of_runners()
+        runners.link_configs_of_runners()
     _registered = True  # after an error halfway the next call tries again
 
 

@@ -3,7 +3,7 @@
 import copy
 import inspect
 import os
-from functools import wraps
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,11 @@ from i2ilr.files import at_home
 from i2ilr.options import PLACES
 
 from .datasets.transforms import FITS
+from .linking import check_followed, link, unlink
 from .lr import DOWN_METHODS, check_choice
 from .models.generator import scale_steps
-from .parts import check_parts
+from .parts import check_parts, is_i2ilr
 from .settings import check_settings
-
-LINKED = ('data_root', 'img_size', 'lr_size', 'lr_method', 'fit')
-"""Top-level settings that nested settings of the same name follow, see :func:`link`."""
 
 RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
 """Top-level settings that MMEngine reads whether or not the config has them."""
@@ -33,7 +31,7 @@ def load_config(
 ) -> Config:
     """Read a config file and lay options over it.
 
-    Nested settings follow the top level (:func:`link`); options with dots come last and win.
+    Nested settings that are None follow the top level (:func:`~i2ilr_mm.linking.link`).
 
     Args:
         config: A config file, the name of one (:func:`find_config`), or a loaded config, which is
@@ -47,27 +45,42 @@ def load_config(
         ValueError: If an option names a setting that the config does not have, or the sizes do not
             fit each other.
     """
-    cfg = _copy(config) if isinstance(config, Config) else _read(config)
+    cfg = copy_config(config) if isinstance(config, Config) else read_config(config)
+    unlink(cfg)
     if protocol is not None:
-        for name, value in _read(protocol).items():
+        for name, value in read_config(protocol).items():
             cfg[name] = value
     options = dict(options or {})
     for name in options:
-        _check_known(cfg, name)
-    cfg.linked = {k: cfg[k] for k in LINKED if k in cfg} | dict(cfg.get('linked') or {})
-    _set(cfg, {k: v for k, v in options.items() if k in LINKED})
-    link(cfg)
-    _set(cfg, {k: v for k, v in options.items() if k not in LINKED})
-    settle(cfg)
-    check_settings(cfg)
-    check_config(cfg)
+        check_known(cfg, name)
+    _set(cfg, options)
+    prepare(cfg, options)
     return cfg
 
 
-def _copy(config: Config | dict) -> Config:
+def prepare(cfg: Config, changed: Iterable[str]) -> None:
+    """Link a config, and refuse all in it that cannot work, before anything is built.
+
+    Args:
+        cfg: The config; it is changed.
+        changed: Names at its top level that were changed after it was read.
+
+    Raises:
+        ValueError: Saying what was given, what is accepted and what to do.
+    """
+    settle(cfg)
+    link(cfg)
+    check_followed(cfg, changed)
+    check_parts(cfg)
+    check_settings(cfg)
+    check_config(cfg)
+
+
+def copy_config(config: Config | dict) -> Config:
     """A Config that shares nothing with the given config."""
     if isinstance(config, Config):
-        return Config(config._cfg_dict.to_dict(), filename=config.filename)
+        text = config.text or '#'  # without one MMEngine opens the file
+        return Config(config._cfg_dict.to_dict(), cfg_text=text, filename=config.filename)
     return Config(copy.deepcopy(dict(config)))
 
 
@@ -103,7 +116,7 @@ def find_config(name: str | os.PathLike) -> str:
     )
 
 
-def _read(path: str | os.PathLike) -> Config:
+def read_config(path: str | os.PathLike) -> Config:
     """Run a config file.
 
     Raises:
@@ -183,7 +196,12 @@ def _descend(node: Any, path: list[str], name: str) -> Any:
     return node
 
 
-def _check_known(cfg: Config, name: str) -> None:
+def check_known(cfg: Config, name: str) -> None:
+    """Refuse an option for which a config has no place.
+
+    Raises:
+        ValueError: Naming what the config has.
+    """
     parent, last = _parent(cfg, name)
     if parent is cfg._cfg_dict and last not in parent and last not in RUNNER_SETTINGS:
         names = ', '.join(sorted(k for k in parent if not k.startswith('_')))
@@ -211,72 +229,15 @@ def _set(cfg: Config, options: dict[str, Any]) -> None:
             )
 
 
-def link(cfg: Config) -> None:
-    """Let nested settings follow the top-level settings of the same name (:data:`LINKED`).
-
-    A nested setting follows if it is None, or if it has the value that the config's ``linked`` has
-    under its name: the top-level value when the nested ones were written. What a user has set to
-    something else stays. Runner.from_cfg does this, too, whoever calls it.
-
-    Raises:
-        ValueError: If a top-level setting is followed by none, and so would change nothing.
-    """
-    before = dict(cfg.get('linked') or {})
-    for name in [name for name in LINKED if name in cfg]:
-        values: list[Any] = []
-        _follow(cfg._cfg_dict, name, cfg[name], (None, before.get(name)), values)
-        if cfg[name] not in values:
-            raise ValueError(
-                f'{name}={cfg[name]!r} changes nothing: the config sets {name} to {values} where '
-                f'it is used; change it there'
-            )
-        before[name] = cfg[name]
-    if before:
-        cfg.linked = before
-
-
-def _follow(node: Any, name: str, value: Any, followers: tuple, values: list[Any]) -> None:
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        if key == 'linked' or not isinstance(child, (dict, list, tuple)):
-            continue
-        if isinstance(child, dict) and name in child:
-            if child[name] in followers:
-                child[name] = value
-            values.append(child[name])
-        _follow(child, name, value, followers, values)
-
-
-def link_configs_of_runners() -> None:
-    """Let MMEngine's Runner link our configs, as MMagic's tools, mim and others build it.
-
-    Configs that do not import this package are left alone.
-    """
-    original = Runner.from_cfg.__func__  # type: ignore[attr-defined]
-
-    def from_cfg(cls: type[Runner], cfg: Config | dict) -> Runner:
-        imports = (cfg.get('custom_imports') or {}).get('imports') or ()
-        if 'i2ilr_mm' in imports:
-            cfg = _copy(cfg)
-            link(cfg)
-            settle(cfg)
-            check_settings(cfg)
-            check_config(cfg)
-            check_parts(cfg)
-        return original(cls, cfg)
-
-    Runner.from_cfg = classmethod(wraps(original)(from_cfg))  # type: ignore[assignment]
-
-
 def check_config(cfg: Config) -> None:
-    """Refuse sizes that cannot work, before anything is built.
+    """Refuse sizes that cannot work with I2ILR, before anything is built.
 
     Raises:
         ValueError: Saying what was given and what is accepted.
     """
+    if not is_i2ilr(cfg):
+        return
     if 'img_size' in cfg and 'lr_size' in cfg:
-        for name in ('img_size', 'lr_size'):
-            if not isinstance(cfg[name], int):
-                raise ValueError(f'{name} is {cfg[name]!r}; it must be a whole number of pixels')
         scale_steps(cfg.img_size, cfg.lr_size)
     for name, choices in (('fit', FITS), ('lr_method', DOWN_METHODS)):
         if cfg.get(name) is not None:

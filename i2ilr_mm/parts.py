@@ -1,61 +1,81 @@
 """Parts of MMagic that cannot work with I2ILR, refused before anything is built."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from mmagic.registry import HOOKS, METRICS
+from mmagic.registry import DATA_SAMPLERS, HOOKS, LOOPS, METRICS, MODELS
 from mmengine.config import Config
 from mmengine.registry import Registry
 
 INSTEAD = {
-    'FID': 'DistributionScores has the Frechet and kernel distance',
+    'FrechetInceptionDistance': 'DistributionScores has the Frechet and kernel distance',
     'TransFID': 'DistributionScores has the Frechet and kernel distance',
     'PSNR': 'LRConsistency has the PSNR of the LR match, and a translation has no ground truth',
 }
 
 
+def is_i2ilr(cfg: Config | dict) -> bool:
+    """Whether the model of a config is an I2ILR, however it is written."""
+    return getattr(_class_of(cfg.get('model'), MODELS), '__name__', '') == 'I2ILR'
+
+
 def check_parts(cfg: Config) -> None:
-    """Refuse hooks, scores and loops that would end in an error of their own with I2ILR.
+    """Refuse parts that would end in an error of their own with I2ILR, or in a wrong result.
 
     Raises:
         ValueError: With one sentence that names what works.
     """
-    if (cfg.get('model') or {}).get('type') != 'I2ILR':
+    if not is_i2ilr(cfg):
         return
+    _check_preprocessor((cfg.get('model') or {}).get('data_preprocessor'))
     _check_scoring(cfg)
-    _check_epochs(cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {})
+    _check_training(cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {})
     for hook in cfg.get('custom_hooks') or []:
-        if getattr(_class_of(hook, HOOKS), '__name__', '') == 'VisualizationHook':
+        if _is(hook, HOOKS, 'VisualizationHook'):
             raise ValueError(
                 'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
                 'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
             )
 
 
+def _check_preprocessor(preprocessor: Any) -> None:
+    kind = _class_of(preprocessor, MODELS) if preprocessor else None
+    if kind is not None and kind.__module__.startswith(('mmagic.', 'mmengine.')):
+        raise ValueError(
+            f'model.data_preprocessor is {kind.__name__}, which hands pictures on in other ranges '
+            f"and channels: set model.data_preprocessor=dict(type='I2ILRPreprocessor')"
+        )
+
+
 def _check_scoring(cfg: Config) -> None:
     for kind, plain in (('val', 'ValLoop'), ('test', 'TestLoop')):
         loop = cfg.get(f'{kind}_cfg')
-        if isinstance(loop, dict) and loop.get('type', plain) == plain:
+        if loop is not None and _is({'type': plain, **loop}, LOOPS, plain):
             raise ValueError(
                 f"{kind}_cfg is MMEngine's {plain}, which does not work with MMagic's evaluators: "
                 f"set {kind}_cfg=dict(type='Multi{plain}')"
             )
         for metric in _metrics(cfg.get(f'{kind}_evaluator')):
-            metric_class = _class_of(metric, METRICS)
-            if metric_class is not None and metric_class.__module__.startswith('mmagic.'):
-                hint = INSTEAD.get(
-                    metric_class.__name__,
-                    'DistributionScores, SourceKept, LRConsistency and LPIPSDiversity do',
-                )
-                raise ValueError(
-                    f'{kind}_evaluator has {metric_class.__name__}, which cannot score '
-                    f'translations towards LR targets: {hint}'
-                )
+            _check_metric(metric, f'{kind}_evaluator')
 
 
-def _check_epochs(loop: dict, loader: dict) -> None:
-    by_epoch = loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')
-    if by_epoch and (loader.get('sampler') or {}).get('type') == 'PairSampler':
+def _check_metric(metric: Any, where: str) -> None:
+    metric_class = _class_of(metric, METRICS)
+    if metric_class is not None and metric_class.__module__.startswith('mmagic.'):
+        hint = INSTEAD.get(
+            metric_class.__name__,
+            'DistributionScores, SourceKept, LRConsistency and LPIPSDiversity do',
+        )
+        raise ValueError(
+            f'{where} has {metric_class.__name__}, which cannot score translations towards LR '
+            f'targets: {hint}'
+        )
+
+
+def _check_training(loop: dict, loader: dict) -> None:
+    by_epoch = loop.get('by_epoch') or _is(loop, LOOPS, 'EpochBasedTrainLoop')
+    if by_epoch and _is(loader.get('sampler'), DATA_SAMPLERS, 'PairSampler'):
         raise ValueError(
             'train_cfg trains by epochs, and PairSampler never ends: set train_cfg=dict('
             "type='ResumableTrainLoop', max_iters=...), or train_dataloader.sampler=dict("
@@ -63,10 +83,19 @@ def _check_epochs(loop: dict, loader: dict) -> None:
         )
 
 
+def _is(part: Any, registry: Registry, *names: str) -> bool:
+    """Whether a part's class has one of the names, in whatever scope it is looked up."""
+    return getattr(_class_of(part, registry), '__name__', '') in names
+
+
 def _class_of(part: Any, registry: Registry) -> type | None:
     """The class of a part, which stands in a config by its name, as a class, or built."""
     kind = part.get('type') if isinstance(part, dict) else type(part)
-    return registry.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(kind, str):
+        return kind
+    with suppress(RuntimeError, ValueError):  # a dotted name of something that is not there
+        return registry.get(kind)
+    return None
 
 
 def _metrics(evaluator: Any) -> Iterator[Any]:

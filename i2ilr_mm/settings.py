@@ -6,6 +6,7 @@ the dict may hold.
 
 import difflib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,9 @@ from mmengine import registry as mmengine
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
+
+from .linking import LINKED
+from .parts import is_i2ilr
 
 # Key of a config -> the registry that the types below it are looked up in.
 REGISTRIES: dict[str, Registry] = {
@@ -63,7 +67,7 @@ def check_settings(cfg: Config) -> None:
     Raises:
         ValueError: Naming every place, what stands there and what is accepted.
     """
-    if (cfg.get('model') or {}).get('type') != 'I2ILR':
+    if not is_i2ilr(cfg):
         return
     problems = [*_top_level(cfg)]
     for key, value in cfg.items():
@@ -73,11 +77,11 @@ def check_settings(cfg: Config) -> None:
 
 
 def _top_level(cfg: Config) -> Iterator[str]:
-    """Names that only look like MMEngine's; others are the config's own variables."""
-    parameters = set(inspect.signature(Runner.__init__).parameters) - {'self'}
-    for name in cfg:
-        near = difflib.get_close_matches(name, parameters - set(cfg), 1, cutoff=0.85)
-        if name not in parameters and near:
+    """Names that only look like those that are read; others are the config's own variables."""
+    known = {*inspect.signature(Runner.__init__).parameters, *LINKED, 'protocol'} - {'self', 'cfg'}
+    for name in [name for name in cfg if name not in known]:
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
+        if near and len(re.findall(rf'\b{name}\b', cfg.text)) < 2:  # a variable is used somewhere
             yield f"'{name}' is not read by anything; is it '{near[0]}'?"
 
 

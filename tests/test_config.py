@@ -1,23 +1,8 @@
 import pytest
+from configs_read import CONFIGS, OURS, nested
 from mmengine.config import Config
 
 from i2ilr_mm.config import load_config
-
-PUBLISHED = [f'published/i2ilr_{name}' for name in ('celebahq_128', 'celebahq_256', 'afhq')]
-OURS = ['i2ilr_celebahq', 'i2ilr_afhq', 'i2ilr_heads64', 'i2ilr_heads64_small', 'i2ilr_cats']
-CONFIGS = [*OURS, *PUBLISHED, 'i2ilr_celebahq_128']
-
-
-def nested(node, name):
-    """Every value of a key, at any depth."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == name:
-                yield value
-            yield from nested(value, name)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from nested(child, name)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -28,13 +13,6 @@ def test_options_reach_everything(root, name):
         found = list(nested(cfg._cfg_dict, key))
         assert len(found) >= 4
         assert set(found) == {value}
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_configs_are_complete_without_our_loader(root, name):
-    """MMEngine alone reads the same settings."""
-    plain = Config.fromfile(root / f'configs/{name}.py')
-    assert plain._cfg_dict.to_dict() == load_config(root / f'configs/{name}.py')._cfg_dict.to_dict()
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -128,13 +106,6 @@ def test_the_source_and_a_second_opinion_are_in_every_evaluation(root, name):
         assert ('DistributionScores', 'EfficientNetLite2') in scores
 
 
-def test_a_config_of_ones_own_changes_everything(root, tmp_path):
-    child = tmp_path / 'mine.py'
-    child.write_text(f"_base_ = '{root}/configs/i2ilr_heads64.py'\nimg_size = 32\n")
-    cfg = load_config(child)
-    assert set(nested(cfg._cfg_dict, 'img_size')) == {32}
-
-
 def test_dotted_options_win(root):
     path = root / 'configs/i2ilr_heads64.py'
     cfg = load_config(
@@ -201,71 +172,3 @@ def test_places_below_the_home_folder(root, monkeypatch):
 def test_missing_config():
     with pytest.raises(FileNotFoundError, match='nowhere.py'):
         load_config('nowhere.py')
-
-
-def linked(cfg, tmp_path):
-    """What a bare Runner.from_cfg makes of a config."""
-    from unittest.mock import patch
-
-    from mmengine.runner import Runner
-
-    cfg.work_dir = str(tmp_path)
-    with patch.object(Runner, '__init__', lambda self, **settings: self.__dict__.update(settings)):
-        return Runner.from_cfg(cfg).cfg
-
-
-def test_any_runner_links(root, tmp_path):
-    """Options as MMagic's tools merge them, and a child config that sets the size alone."""
-    child = tmp_path / 'mine.py'
-    child.write_text(f"_base_ = '{root}/configs/i2ilr_heads64.py'\nimg_size = 32\n")
-    cfg = Config.fromfile(child)
-    cfg.merge_from_dict(dict(data_root='x'))
-    cfg = linked(cfg, tmp_path)
-    assert set(nested(cfg._cfg_dict, 'img_size')) == {32}
-    assert set(nested(cfg._cfg_dict, 'data_root')) == {'x'}
-
-
-def test_what_a_user_has_set_stays(root, tmp_path):
-    child = tmp_path / 'mine.py'
-    child.write_text(
-        f"_base_ = '{root}/configs/i2ilr_heads64.py'\n"
-        "val_dataloader = dict(dataset=dict(data_root='own'))\n"
-        "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=["
-        "dict(type='ImagePool', data_root='a'), dict(type='ImagePool', data_root='b')]))\n"
-    )
-    for cfg in (
-        load_config(child, dict(data_root='x')),
-        linked(Config.fromfile(child), tmp_path),
-    ):
-        assert cfg.val_dataloader.dataset.data_root == 'own'
-        assert [part.data_root for part in cfg.train_dataloader.dataset.datasets] == ['a', 'b']
-        assert cfg.test_dataloader.dataset.data_root == cfg.data_root
-
-
-def test_a_dumped_config_goes_on_following(root, tmp_path):
-    cfg = linked(load_config(root / 'configs/i2ilr_heads64.py', dict(img_size=32)), tmp_path)
-    cfg.dump(tmp_path / 'dumped.py')
-    again = load_config(tmp_path / 'dumped.py', dict(img_size=128, data_root='x'))
-    assert set(nested(again._cfg_dict, 'img_size')) == {128}
-    assert set(nested(again._cfg_dict, 'data_root')) == {'x'}
-
-
-def test_a_config_of_before_linked_was_written_down(root, tmp_path):
-    cfg = load_config(root / 'configs/i2ilr_heads64.py')
-    cfg.pop('linked')
-    cfg.dump(tmp_path / 'old.py')
-    again = load_config(tmp_path / 'old.py', dict(img_size=32))
-    assert set(nested(again._cfg_dict, 'img_size')) == {32}
-
-
-def test_an_option_that_changes_nothing_is_refused(root):
-    cfg = load_config(root / 'configs/i2ilr_heads64.py')
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[loader].dataset.data_root = 'own'
-    with pytest.raises(ValueError, match="data_root='x' changes nothing.*own"):
-        load_config(cfg, dict(data_root='x'))
-
-
-def test_configs_of_others_are_left_alone(tmp_path):
-    cfg = Config(dict(img_size=3, model=dict(img_size=4), work_dir='w'))
-    assert linked(cfg, tmp_path)._cfg_dict.to_dict() == cfg._cfg_dict.to_dict()

@@ -7,10 +7,10 @@ protocol = 'heads'
 
 test_dataloader = dict(num_workers=0, dataset=dict(n_targets=2))
 test_evaluator = [
-    dict(type='LRConsistency', lr_method='box'),
+    dict(type='LRConsistency'),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite0')),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite2')),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method='box'),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method='box'),
-    dict(type='TransferTruth', lr_method='box'),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0')),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2')),
+    dict(type='TransferTruth'),
 ]

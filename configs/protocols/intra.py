@@ -20,21 +20,21 @@ test_dataloader = dict(
         pair_file=None,
         pipeline=[
             dict(type='LoadPicture', key='img'),
-            dict(type='ResizePicture', key='img', fit='stretch'),
+            dict(type='ResizePicture', key='img', fit=None),
             dict(type='LoadPicture', key='target'),
-            dict(type='ResizePicture', key='target', fit='stretch'),
-            dict(type='DownscaleLR', key='target', lr_method='box'),
+            dict(type='ResizePicture', key='target', fit=None),
+            dict(type='DownscaleLR', key='target', lr_method=None),
             dict(type='PackInputs', keys=['img', 'lr']),
         ],
     ),
 )
 test_evaluator = [
-    dict(type='LRConsistency', lr_method='box'),
+    dict(type='LRConsistency'),
     dict(type='DistributionScores', network=dict(type='InceptionTF')),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite0')),
     dict(type='DistributionScores', network=dict(type='EfficientNetLite2')),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method='box'),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method='box'),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0')),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2')),
     dict(type='LPIPSDiversity', net='alex'),
 ]
 test_cfg = dict(type='MultiTestLoop')

@@ -10,7 +10,7 @@ protocol = 'stargan2'
 
 test_dataloader = dict(dataset=dict(n_targets=10, pairing='each_class'))
 test_evaluator = [
-    dict(type='LRConsistency', lr_method='box'),
+    dict(type='LRConsistency'),
     dict(
         type='DistributionScores',
         network=dict(type='InceptionTorchvision'),
@@ -28,6 +28,6 @@ test_evaluator = [
         ),
     ),
     dict(type='LPIPSDiversity', net='alex', by_class=True),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite0'), lr_method='box'),
-    dict(type='SourceKept', network=dict(type='EfficientNetLite2'), lr_method='box'),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite0')),
+    dict(type='SourceKept', network=dict(type='EfficientNetLite2')),
 ]

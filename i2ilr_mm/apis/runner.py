@@ -25,7 +25,7 @@ def build_runner(cfg: Config) -> Runner:
         FileNotFoundError: If the data root does not exist.
         ValueError: If a part of the config is unknown or takes no such option.
     """
-    if 'data_root' in cfg:
+    if any(path.endswith('.data_root') for path in cfg.get('linked', ())):
         resolve_root(cfg.data_root, 'data_root')
     if cfg.get('randomness', {}).get('deterministic'):
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # or cuBLAS refuses

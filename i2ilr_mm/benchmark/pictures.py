@@ -16,13 +16,23 @@ from .timing import DEVICE, Steps, say, timed
 
 
 def data_root(cfg: Config) -> str:
-    """The config's pictures, or the embedded ones where these are not there."""
+    """The training pictures, or the embedded ones where these are not there.
+
+    Raises:
+        ValueError: If they are not one ImagePool.
+    """
+    dataset = cfg.train_dataloader.dataset
+    if 'data_root' not in dataset:
+        raise ValueError(
+            f'train_dataloader.dataset is {dataset.type}, and one ImagePool is timed: set '
+            f'train_dataloader.dataset to one of those that are joined'
+        )
     try:
-        resolve_root(cfg.data_root, 'data_root')
+        resolve_root(dataset.data_root, 'data_root')
     except FileNotFoundError:
-        say(f"'{cfg.data_root}' is not there: the embedded pictures are used, enlarged")
+        say(f"'{dataset.data_root}' is not there: the embedded pictures are used, enlarged")
         return 'embedded:heads64'
-    return cfg.data_root
+    return dataset.data_root
 
 
 def batch_of(cfg: Config, root: str) -> Tensor:

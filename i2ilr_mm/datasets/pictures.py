@@ -41,7 +41,12 @@ def resolve_root(root: str, what: str = '') -> str:
 
     Raises:
         FileNotFoundError: If there is no such folder or zip.
+        ValueError: If it is no text, such as None of a config that has no data_root at its top.
     """
+    if not isinstance(root, str):
+        raise ValueError(
+            f"{what} is {root!r}; give a folder of pictures, a zip of one, or 'embedded:heads64'"
+        )
     if root.startswith(EMBEDDED):
         name = root.removeprefix(EMBEDDED)
         path = str(files('i2ilr_mm') / 'assets' / f'{name}.zip')

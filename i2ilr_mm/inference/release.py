@@ -74,6 +74,7 @@ def describe(model: I2ILR) -> dict[str, Any]:
         network = {
             n: generator.get(n, value) for n, value in defaults.items() if n not in TRAINING_ONLY
         }
+        network['lr_method'] = model.lr_method  # of an exact layer, too: the model passes it on
     recipe = {k: cfg[k] for k in ('model', 'optim_wrapper', 'train_cfg') if k in cfg}
     batch_size = cfg.get('train_dataloader', {}).get('batch_size')
     facts = dict(

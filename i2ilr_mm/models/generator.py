@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -24,6 +25,12 @@ def scale_steps(img_size: int, lr_size: int) -> int:
     Raises:
         ValueError: If img_size / lr_size is no power of two of at least 2, or lr_size < 4.
     """
+    for name, value in (('img_size', img_size), ('lr_size', lr_size)):
+        if not isinstance(value, Integral):
+            raise ValueError(
+                f'{name} is {value!r}; it must be a whole number of pixels, and where a config has '
+                f'None, load_config and Runner.from_cfg put that of its top level'
+            )
     # n = log2(H / s)
     ratio = img_size / lr_size if lr_size else 0.0
     steps = int(math.log2(ratio)) if ratio >= 2 else 0

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from mmagic.models.data_preprocessors import DataPreprocessor
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel, is_model_wrapper
@@ -73,11 +72,6 @@ class Networks(BaseModel):
         compile: bool | dict,
     ) -> None:
         preprocessor = MODELS.build(data_preprocessor or dict(type='I2ILRPreprocessor'))
-        if isinstance(preprocessor, DataPreprocessor):
-            raise ValueError(
-                "data_preprocessor is MMagic's DataPreprocessor, which hands pictures on in other "
-                "ranges and BGR; set data_preprocessor=dict(type='I2ILRPreprocessor')"
-            )
         super().__init__(data_preprocessor=preprocessor)
         _check_options(lr_method, autocast, channels_last, compile)
         self.lr_method, self.channels_last = lr_method, channels_last

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .lr import up
+from .lr import down, match, up
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luma (ITU-R BT.601, which Pillow's mode 'L' uses); their sum is 1."""
@@ -113,6 +113,20 @@ def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
     share, colour = binding.split(1, dim=1)
     grey = luma(difference)
     return (share * (grey + colour * (difference - grey))).abs()
+
+
+def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
+    """The 8-bit picture near ``image`` that meets what a target binds, see :func:`lr.match`.
+
+    Args:
+        image: (B, 3, H, W) in [-1, 1].
+        lr: (B, 3 or 5, s, s).
+        method: The LR operator, see :func:`i2ilr_mm.lr.down`.
+
+    Returns:
+        (B, 3, H, W) uint8.
+    """
+    return match(image, bound(down(image, lr.shape[-1], method), lr), method)
 
 
 def draw_mask(random: np.random.RandomState, size: int) -> np.ndarray:

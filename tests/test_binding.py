@@ -76,10 +76,8 @@ def test_networks_are_not_told_what_does_not_bind(grey):
     share = (torch.rand(4, 1, 8, 8, dtype=torch.float64) > 0.5).double()
     colour = torch.tensor(0.0 if grey else 1.0)
     first, second = pictures(1), pictures(2)
-    if grey:
-        second = first + (second - luma(second))  # of one luma
-    else:
-        second = torch.where(share > 0, first, second)
+    same_luma = first + (second - luma(second))
+    second = same_luma if grey else torch.where(share > 0, first, second)
     given = [told(join(lr, share, colour)) for lr in (first, second)]
     assert torch.allclose(*given, atol=1e-14) and not torch.equal(first, second)
     assert given[0].shape == (4, 5, 8, 8)

@@ -51,7 +51,21 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--mask',
         metavar='PICTURE',
-        help='greyscale picture of the LR size: the share of the target in each cell, white all',
+        help='greyscale picture of the LR size: the share of the target in each cell, white all; '
+        'black leaves a cell free',
+    )
+    parser.add_argument(
+        '--lr-size',
+        type=int,
+        metavar='N',
+        help='LR targets of N x N, for a model that takes several sizes; the fewer pixels, the '
+        'more is left to the source',
+    )
+    parser.add_argument(
+        '--grey',
+        action='store_true',
+        help='only the luma of the targets binds, colours come from the source; for a model that '
+        'takes such targets',
     )
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
     parser.add_argument('--overwrite', action='store_true', help='make results again that exist')
@@ -77,6 +91,8 @@ def main(args: argparse.Namespace) -> None:
         project=args.project,
         strength=args.strength,
         mask=args.mask,
+        lr_size=args.lr_size,
+        grey=args.grey,
         grid=args.grid,
         overwrite=args.overwrite,
     )

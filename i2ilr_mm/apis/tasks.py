@@ -18,6 +18,7 @@ from tqdm import tqdm
 from i2ilr.files import at_home, shown
 
 from ..datasets.pictures import read_bytes
+from ..inference.dials import Dials
 from ..inference.translator import Translator
 
 MOST_NAME = 180
@@ -59,8 +60,8 @@ class Reader:
         self._hash = lru_cache(4096)(lambda path: hashlib.sha256(read_bytes(path)).hexdigest())
         self.reported: set[str] = set()
 
-    def target(self, path: str) -> Tensor:
-        return self._target(path) if self.blended is None else self.blended
+    def target(self, path: str, lr_size: int | None = None) -> Tensor:
+        return self._target(path, lr_size) if self.blended is None else self.blended
 
     def inputs(self, task: Task) -> str:
         """A hash of both pictures."""
@@ -131,12 +132,18 @@ def _would_match(path: str, pattern: str) -> bool:
     )
 
 
-def settings_of(
-    translator: Translator, project: bool, strength: float, cells: np.ndarray | None
-) -> dict[str, str]:
+def settings_of(translator: Translator, dials: Dials) -> dict[str, str]:
     """What a result depends on besides its two pictures; kept in its PNG."""
-    mask = '' if cells is None else json.dumps(np.round(cells, 3).tolist())
-    return dict(translator.metadata, strength=f'{strength:g}', mask=mask, project=str(project))
+    mask = '' if dials.mask is None else json.dumps(np.round(dials.mask, 3).tolist())
+    settings = dict(
+        translator.metadata,
+        strength=f'{dials.strength:g}',
+        mask=mask,
+        project=str(dials.project),
+    )
+    # Only where they are turned: results of before have no such entries.
+    turned = dict(lr_size=dials.lr_size, grey=dials.grey)
+    return {**settings, **{name: str(value) for name, value in turned.items() if value}}
 
 
 def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
@@ -180,11 +187,11 @@ def _remembering(read: Any) -> Any:
     """Let ``read`` fail at once for a path that failed before."""
     failures: dict[str, str] = {}
 
-    def once(path: str) -> Tensor:
+    def once(path: str, *options: Any) -> Tensor:
         if path in failures:
             raise ValueError(failures[path])
         try:
-            return read(path)
+            return read(path, *options)
         except ValueError as error:
             failures[path] = str(error)
             raise

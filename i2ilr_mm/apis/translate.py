@@ -7,7 +7,6 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from i2ilr.files import at_home, replacing, shown
 
 from ..datasets.pictures import EXTENSIONS
 from ..evaluation.grid import result_columns, sample_grid
+from ..inference.dials import Dials
 from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translation import Failure, Translation
@@ -39,6 +39,8 @@ def translate_files(
     strength: float = 1.0,
     mask: str | None = None,
     grid: str | None = None,
+    lr_size: int | None = None,
+    grey: bool = False,
     overwrite: bool = False,
 ) -> tuple[int, int]:
     """Translate files; results are named SOURCE__TARGET.png.
@@ -57,6 +59,8 @@ def translate_files(
         project: See :meth:`Translator.translate`; so are ``strength`` and ``mask``.
         strength: Share of the target.
         mask: Greyscale picture of the LR size.
+        lr_size: As ``project``; so is ``grey``.
+        grey: Let the luma bind alone.
         grid: PNG of the first rows.
         overwrite: Make results again that exist.
 
@@ -71,26 +75,28 @@ def translate_files(
     """
     out, grid, mask = at_home(out), grid and at_home(grid), mask and at_home(mask)
     _check_places(out, grid)
+    translator.check_lr_size(lr_size)
     read = Reader(translator)
     pictures = find_pictures(sources, out), find_pictures(targets, out)
-    tasks = tasks_of(_pairs(read, *pictures, all_pairs, blend), out)
+    tasks = tasks_of(_pairs(read, *pictures, all_pairs, blend, lr_size), out)
     used = [path for path, _ in chain(*pictures)] + ([mask] if mask else [])
     check_places(tasks, grid, used, [*sources, *targets])
-    cells = None if mask is None else read_mask(mask, translator.lr_size)
-    _check_dials(translator, strength, cells)
-    settings = settings_of(translator, project, strength, cells)
+    cells = None if mask is None else read_mask(mask, lr_size or translator.lr_size)
+    dials = Dials(project, strength, cells, lr_size, grey)
+    translator.check(dials)
+    settings = settings_of(translator, dials)
     done = {t.file for t in tasks if not overwrite and is_done(t, settings, read)}
     todo = [task for task in tasks if task.file not in done]
     grid_is_new = not grid or overwrite or not os.path.exists(grid)
     if done:
         print(f'{len(done)} of {len(tasks)} results are there already')
     pairs = [(task.source, task.target) for task in todo]
-    results = translator.stream(pairs, project, strength, cells, read)
+    results = translator.stream(pairs, dials, read)
     failed, worst = _write(zip(todo, results), len(todo), out, settings, read)
     if not grid_is_new:
         print(f'grid: {grid} exists and is left as it is; --overwrite draws it anew')
     elif grid:
-        _draw_grid(translator, read, tasks, strength, cells, grid)
+        _draw_grid(translator, read, tasks, dials, grid)
     print(
         f'{len(todo) - failed} of {len(tasks)} pairs translated into {out}'
         + (f', {failed} could not be' if failed else '')
@@ -109,24 +115,18 @@ def _check_places(out: str, grid: str | None) -> None:
         )
 
 
-def _check_dials(translator: Translator, strength: float, cells: np.ndarray | None) -> None:
-    """Refuse dials out of range before anything is read."""
-    source = torch.zeros(1, 3, translator.img_size, translator.img_size)
-    lr = torch.zeros(1, 3, translator.lr_size, translator.lr_size)
-    translator.dial(source, lr, strength, cells)
-
-
 def _pairs(
     read: Reader,
     sources: list[tuple[str, str]],
     targets: list[tuple[str, str]],
     all_pairs: bool,
     blend: bool | Sequence[float],
+    lr_size: int | None,
 ) -> list[tuple]:
     """Pairs of (path, name for the result). With ``blend``, every source goes with the blend."""
     if blend is not False:
         weights = None if blend is True else blend
-        read.blended = read.translator.blend([path for path, _ in targets], weights)
+        read.blended = read.translator.blend([path for path, _ in targets], weights, lr_size)
         targets = [('+'.join(os.path.basename(path) for path, _ in targets), 'blend')]
     return pair_up(sources, targets, 'all' if all_pairs else 'zip')
 
@@ -191,17 +191,16 @@ def _draw_grid(
     translator: Translator,
     read: Reader,
     tasks: list[Task],
-    strength: float,
-    cells: np.ndarray | None,
+    dials: Dials,
     path: str,
 ) -> None:
     """Lay results out from their files: source, LR target, result, the result shrunk, its error."""
     ready = [task for task in tasks if os.path.exists(task.file)]
-    rows = list(islice(_grid_rows(translator, read, ready), MOST_ROWS))
+    rows = list(islice(_grid_rows(translator, read, ready, dials.lr_size), MOST_ROWS))
     if not rows:
         return
     source, lr, image = (torch.stack(column) for column in zip(*rows))
-    lr = translator.dial(source, lr, strength, cells)
+    lr = translator.dial(source, lr, dials.strength, dials.mask, dials.grey)
     columns, error = result_columns(source, lr, image, translator.lr_method)
     notes = [f'{row.mean():.2f} (max {row.max():.2f})' for row in error.flatten(1)]
     picture = sample_grid(columns, notes)
@@ -213,9 +212,10 @@ def _draw_grid(
 
 
 def _grid_rows(
-    translator: Translator, read: Reader, tasks: list[Task]
+    translator: Translator, read: Reader, tasks: list[Task], lr_size: int | None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Source, LR target and result of each task whose pictures can still be read."""
     for task in tasks:
         with suppress(ValueError):  # a result can outlive its pictures
-            yield read.source(task.source), read.target(task.target), translator.source(task.file)
+            target = read.target(task.target, lr_size)
+            yield read.source(task.source), target, translator.source(task.file)

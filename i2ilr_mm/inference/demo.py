@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..binding import shown
 from ..datasets.decode import PictureError
 from ..datasets.pictures import read_picture
 from ..datasets.transforms import fit_picture
 from ..lr import down, from_uint8, to_uint8
-from .inputs import json_list, painted_target, strength_of, uploaded_picture
+from .inputs import json_list, painted_target, size_of_form, strength_of, uploaded_picture
 from .places import pictures_in
 from .translation import Translation
 from .translator import Translator
@@ -98,6 +99,8 @@ class Page:
         return dict(
             img_size=self.translator.img_size,
             lr_size=self.translator.lr_size,
+            lr_sizes=self.translator.lr_sizes,
+            partial=self.translator.partial,
             examples=len(self.offered),
             fit=self.translator.fit,
             max_upload_mb=self.max_upload_mb,
@@ -112,20 +115,22 @@ class Page:
         return self.flask.Response(buffer.getvalue(), mimetype='image/png')
 
     def target(self) -> dict[str, Any]:
-        picture = self.flask.request.files.get('picture')
+        request = self.flask.request
+        size = size_of_form(request.form.get('lr_size'), self.translator.lr_size)
         with self.one_at_a_time:
-            lr = self.translator.target(uploaded_picture(picture, 'the target'))
+            picture = uploaded_picture(request.files.get('picture'), 'the target')
+            lr = self.translator.target(picture, size)
         return dict(grid=_colours(to_uint8(lr)))
 
     def translate(self) -> dict[str, Any]:
         translator, form = self.translator, self.flask.request.form
-        lr = translator.target(painted_target(form.get('grid', ''), translator.lr_size))[None]
-        strength = strength_of(form.get('strength', '1'))
+        lr = translator.target(painted_target(form.get('grid', ''), translator.lr_sizes))[None]
         mask = json_list(form['mask'], 'the mask') if form.get('mask') else None
+        dials = strength_of(form.get('strength', '1')), mask, form.get('grey') == '1'
         with self.one_at_a_time:
             upload = uploaded_picture(self.flask.request.files.get('source'), 'the source')
             source = translator.source(upload)[None]
-            lr = translator.dial(source, lr, strength, mask)
+            lr = translator.dial(source, lr, *dials)
             (result,) = translator.batch(source, lr, form.get('project') == '1')
         return _answer(result, translator)
 
@@ -202,10 +207,10 @@ def _colours(picture: torch.Tensor) -> list[list[str]]:
 
 def _answer(result: Translation, translator: Translator) -> dict[str, Any]:
     image = from_uint8(torch.from_numpy(np.array(result.image)).permute(2, 0, 1))
-    shrunk = down(image[None], translator.lr_size, translator.lr_method)[0]
+    shrunk = down(image[None], result.target.shape[-1], translator.lr_method)[0]
     return dict(
         result='data:image/png;base64,' + base64.b64encode(result.png()).decode(),
-        asked=_colours(to_uint8(result.target)),
+        asked=_colours(to_uint8(shown(result.target[None])[0])),
         shrunk=_colours(to_uint8(shrunk)),
         error=np.round(result.error, 2).tolist(),
         **result.report(),
@@ -233,8 +238,8 @@ def serve(app: Any, host: str, port: int) -> None:
     # A name can stand for several addresses.
     addresses = getattr(server, 'effective_listen', None) or [(host, server.effective_port)]
     for name, number in addresses:
-        shown = f'[{name}]' if ':' in name else name
-        print(f'open http://{shown}:{number}/ (stop with Ctrl-C)', flush=True)
+        address = f'[{name}]' if ':' in name else name
+        print(f'open http://{address}:{number}/ (stop with Ctrl-C)', flush=True)
     server.run()
 
 

@@ -1,13 +1,27 @@
 """What lies between a source's LR picture and the target's, and between several targets."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..binding import join
 from ..lr import down
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What a user can turn, see :meth:`i2ilr_mm.inference.Translator.translate`."""
+
+    project: bool = False
+    strength: float = 1.0
+    mask: Any = None
+    lr_size: int | None = None
+    grey: bool = False
 
 
 def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any = None) -> Tensor:
@@ -28,20 +42,52 @@ def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any 
     if not 0 <= strength <= 1:
         raise ValueError(f'strength is {strength}; it goes from 0 (source) to 1 (target)')
     size = lr.shape[-1]
-    share = torch.full((size, size), float(strength))
-    if mask is not None:
-        try:
-            cells = torch.as_tensor(np.asarray(mask, dtype=np.float32))
-        except (ValueError, TypeError, OverflowError):
-            cells = torch.zeros(0)
-        if cells.shape != share.shape or not ((cells >= 0) & (cells <= 1)).all():
-            raise ValueError(
-                f'the mask is {tuple(cells.shape)}; it must have one share from 0 to 1 for each of '
-                f'{size} x {size} cells'
-            )
-        share = share * cells
+    share = strength * (torch.ones(size, size) if mask is None else cells(mask, size))
     own = down(source, size, lr_method)
     return own + share * (lr - own)
+
+
+def cells(mask: Any, size: int) -> Tensor:
+    """A mask as shares (s, s) in [0, 1].
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        shares = torch.as_tensor(np.asarray(mask, dtype=np.float32))
+    except (ValueError, TypeError, OverflowError):
+        shares = torch.zeros(0)
+    if shares.shape != (size, size) or not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError(
+            f'the mask is {tuple(shares.shape)}; it must have one share from 0 to 1 for each of '
+            f'{size} x {size} cells'
+        )
+    return shares
+
+
+def side_of(mask: Any, sizes: Sequence[int]) -> int | None:
+    """The side of a mask, if it is one of the sizes."""
+    for size in sizes:
+        with suppress(ValueError):
+            return len(cells(mask, size))
+    return None
+
+
+def partly(lr: Tensor, mask: Any, grey: bool) -> Tensor:
+    """LR targets (B, 5, s, s) of which the mask's cells bind, or the luma alone.
+
+    Args:
+        lr: (B, 3, s, s).
+        mask: (s, s) in [0, 1], the share of each cell that binds; None is 1 everywhere.
+        grey: Whether only the luma binds.
+
+    Raises:
+        ValueError: If the mask is anything else, or leaves all cells free.
+    """
+    share = None if mask is None else cells(mask, lr.shape[-1])
+    if share is not None and not share.any():
+        raise ValueError('the mask leaves every cell free: let one of them bind at least')
+    return join(lr, share, torch.tensor(0.0 if grey else 1.0))
 
 
 def shares(count: int, weights: Sequence[float] | None = None) -> list[float]:

@@ -219,10 +219,12 @@ def _front_matter(
 
 def _properties(facts: dict[str, Any]) -> list[tuple[str, str]]:
     network = facts['network']
-    size, lr_size = network['img_size'], network['lr_size']
+    size, lr_sizes = network['img_size'], network.get('lr_sizes') or [network['lr_size']]
+    lr = ', '.join(f'{s} x {s}' for s in lr_sizes)
+    parts = '; cells may be free, targets grey' if network.get('partial') else ''
     return [
         ('source and result', f'{size} x {size} pixels, RGB'),
-        ('LR target', f'{lr_size} x {lr_size} pixels, operator `{facts["lr_method"]}`'),
+        ('LR target', f'{lr} pixels, operator `{facts["lr_method"]}`{parts}'),
         ('exact LR layer', network.get('exact_lr') or 'none'),
         ('widths', f'{network["base_channels"]} to {network["max_channels"]} channels'),
         ('trained on', facts.get('data') or 'not stated'),

@@ -141,25 +141,38 @@ def to_tensor(array: np.ndarray) -> Tensor:
     return in_range(from_uint8(torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)))
 
 
-def read_target(picture: Picture, img_size: int, s: int, fit: str, lr_method: str) -> Tensor:
+def read_target(
+    picture: Picture, img_size: int, lr_sizes: Sequence[int], lr_size: int, fit: str, lr_method: str
+) -> Tensor:
     """An LR target (3, s, s), see ``Translator.target``.
+
+    Args:
+        picture: What was given.
+        img_size: Side of the model's pictures.
+        lr_sizes: Sides of the LR pictures that are accepted as they are.
+        lr_size: Side that whole pictures are shrunk to.
+        fit: How pictures come to the model's size.
+        lr_method: The LR operator.
 
     Raises:
         ValueError: If it cannot be read, or is an LR picture of another size.
     """
-    if isinstance(picture, Tensor) and picture.is_floating_point() and picture.shape[-1] == s:
-        return to_lr(picture, s)
+    if isinstance(picture, Tensor) and picture.is_floating_point():
+        side = picture.shape[-1]
+        if side in lr_sizes:
+            return to_lr(picture, side)
     array = to_array(picture, img_size)
     height, width = array.shape[:2]
-    if (height, width) == (s, s):
+    if height == width and height in lr_sizes:
         return to_tensor(array)
     if min(height, width) < img_size // 2:
+        sizes = ' or '.join(f'{s} x {s}' for s in lr_sizes)
         raise ValueError(
             f'{named(picture)}is {width} x {height}: this model was trained with LR targets '
-            f'of {s} x {s}, and others mean nothing to it; give one of that size, or a whole '
+            f'of {sizes}, and others mean nothing to it; give one of that size, or a whole '
             f'picture (at least {img_size // 2} pixels a side), which is shrunk to it'
         )
-    return in_range(shrink(fit_picture(array, img_size, fit), s, lr_method))
+    return in_range(shrink(fit_picture(array, img_size, fit), lr_size, lr_method))
 
 
 def read_mask(path: str, lr_size: int) -> np.ndarray:
@@ -178,13 +191,14 @@ def read_mask(path: str, lr_size: int) -> np.ndarray:
 
 
 def read_pairs(
-    pairs: Sequence[tuple[Any, Any]], reader: Any
+    pairs: Sequence[tuple[Any, Any]], reader: Any, lr_size: int | None = None
 ) -> tuple[list[tuple[Tensor, Tensor]], dict[int, Exception]]:
     """Read sources and targets.
 
     Args:
         pairs: Sources and targets.
         reader: Reads them by its methods ``source`` and ``target``.
+        lr_size: Side of the LR targets, as for ``target``.
 
     Returns:
         The pairs that could be read, (3, H, H) and (3, s, s), and what was wrong with the others,
@@ -194,7 +208,7 @@ def read_pairs(
     failures: dict[int, Exception] = {}
     for i, (source, target) in enumerate(pairs):
         try:
-            tensors.append((reader.source(source), reader.target(target)))
+            tensors.append((reader.source(source), reader.target(target, lr_size)))
         except (ValueError, MemoryError) as error:
             failures[i] = error
     return tensors, failures
@@ -241,8 +255,16 @@ def strength_of(text: str) -> float:
         raise ValueError(f"strength is '{text}'; it is a number from 0 to 1") from None
 
 
-def painted_target(text: str, lr_size: int) -> np.ndarray:
-    """(s, s, 3) uint8 of rows of colours such as '#a0b1c2', as JSON.
+def size_of_form(text: str | None, usual: int) -> int:
+    if text is None:
+        return usual
+    if not text.isdecimal() or len(text) > 4:
+        raise ValueError(f"lr_size is '{text}'; it is a whole number of cells")
+    return int(text)
+
+
+def painted_target(text: str, lr_sizes: Sequence[int]) -> np.ndarray:
+    """(s, s, 3) uint8 of rows of colours such as '#a0b1c2', as JSON; s is one of the sizes.
 
     Raises:
         ValueError: If it is anything else.
@@ -255,8 +277,7 @@ def painted_target(text: str, lr_size: int) -> np.ndarray:
         grid = np.array([[list(cell) for cell in row] for row in rows], dtype=np.uint8)
     except (ValueError, TypeError, AttributeError):
         grid = np.zeros(0, np.uint8)
-    if grid.shape != (lr_size, lr_size, 3):
-        raise ValueError(
-            f"the LR target must be {lr_size} rows of {lr_size} colours like '#a0b1c2'"
-        )
+    if grid.shape not in [(s, s, 3) for s in lr_sizes]:
+        sizes = ' or '.join(f'{s} rows of {s}' for s in lr_sizes)
+        raise ValueError(f"the LR target must be {sizes} colours like '#a0b1c2'")
     return grid

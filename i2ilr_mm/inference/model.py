@@ -80,11 +80,13 @@ def load_weights(model: I2ILR, state: dict[str, Any], facts: dict[str, Any], pat
     if not facts:
         load_state(model, state, path)
         return
-    for name in ('img_size', 'lr_size', 'lr_method', 'exact_lr'):
+    for name in ('img_size', 'lr_size', 'lr_method', 'exact_lr', 'lr_sizes'):
         own = getattr(model if name == 'lr_method' else model.generator_ema, name)
         # Files of format 1 have these beside lr_method, and no exact_lr where there is no layer.
         of_network = facts.get('network') or {}
         trained = facts.get(name, of_network.get(name))
+        if name == 'lr_sizes':  # of a file without them, its one size
+            trained = tuple(trained or own[:1])
         if trained != own:
             raise ValueError(
                 f"'{path}' was trained with {name}={trained}, and this config has {own}: use the "

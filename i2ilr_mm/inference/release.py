@@ -224,6 +224,6 @@ def _described_network(described: dict[str, Any], state: dict, path: str) -> I2I
     if not 0 < described['img_size'] <= MAX_SIZE:
         raise ValueError(f'img_size is {described["img_size"]}, at most {MAX_SIZE} is possible')
     with torch.device('meta'):
-        sketch = I2ILRGenerator(**{**described, 'exact_lr': None, 'norm': 'none'})
+        sketch = I2ILRGenerator(**{**described, 'norm': 'none'})
     check_state(sketch.deploy(), state, path)
     return I2ILRGenerator(**{**described, 'norm': 'none'}).deploy()

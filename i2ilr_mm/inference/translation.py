@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2ilr.files import at_home, replacing
 
+from ..binding import distance
 from ..lr import GREY_LEVELS, down, from_uint8
 from .inputs import in_range
 
@@ -25,7 +26,8 @@ class Translation:
 
     Attributes:
         image: (H, H) RGB picture, 8 bits.
-        target: (3, s, s) LR target in [-1, 1], dials applied.
+        target: (3, s, s) LR target in [-1, 1], dials applied; (5, s, s) if only a part of it binds,
+            see :mod:`i2ilr_mm.binding`.
         error: (s, s) distance of the shrunk picture from the target in grey levels of 255, the
             largest of the three channels.
         lr_mae: Mean distance over cells and channels, grey levels.
@@ -106,13 +108,13 @@ def measured(
 
     Args:
         images: (B, 3, H, H) uint8.
-        lr: (B, 3, s, s), the LR targets in [-1, 1].
+        lr: (B, 3 or 5, s, s), the LR targets in [-1, 1].
         lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
         projected: Whether the pictures were moved to their targets.
         metadata: What else their files say.
     """
     shrunk = down(from_uint8(images), lr.shape[-1], lr_method)
-    errors = (shrunk - lr).abs() * GREY_LEVELS
+    errors = distance(shrunk, lr) * GREY_LEVELS
     return [
         Translation(
             image=Image.fromarray(image.permute(1, 2, 0).numpy()),

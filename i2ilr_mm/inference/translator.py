@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -9,19 +10,21 @@ from mmengine.config import Config
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.transforms import FITS, fit_picture
+from ..binding import match_part
+from ..datasets.transforms import FITS
 from ..device import usable_device, without_denormals
-from ..lr import match, to_uint8
-from .dials import dial, shares
+from ..lr import to_uint8
+from .dials import Dials, dial, partly, side_of
 from .hub import find_pretrained, published, push_to_hub, save_pretrained
-from .inputs import Picture, in_range, name_of, read_pairs, read_target, to_array, to_tensor
+from .inputs import Picture, in_range, name_of, read_pairs
 from .model import init_model
 from .places import expand, pair_up
+from .reader import InputReader
 from .release import describe, load_generator, weights_hash
 from .translation import Failure, Translation, measured
 
 
-class Translator:
+class Translator(InputReader):
     """A model ready to translate pictures of any size and kind.
 
     Args:
@@ -35,6 +38,7 @@ class Translator:
             float32, as the scores of tools/test.py do unless the config sets ``model.autocast``.
 
     Attributes:
+        partial: Whether it takes free cells and grey targets.
         facts: What is known of the model, see :func:`i2ilr_mm.inference.release.describe`.
         metadata: Name of the checkpoint, hash of the weights, LR operator and fit: text entries of
             every result's file.
@@ -71,6 +75,7 @@ class Translator:
             network, self.facts = built.generator_ema.deploy(), describe(built)
         self.network = network.to(self.device)
         self.img_size, self.lr_size = network.img_size, network.lr_size
+        self.lr_sizes, self.partial = network.lr_sizes, network.partial
         self.lr_method, self.fit = self.facts['lr_method'], self.facts['fit'] or FITS[0]
         self.metadata = dict(
             checkpoint=os.path.basename(os.fspath(model if checkpoint is None else checkpoint)),
@@ -133,52 +138,6 @@ class Translator:
         """
         return push_to_hub(self.network, self.facts, name, private, token)
 
-    # What goes in
-
-    def source(self, picture: Picture) -> Tensor:
-        """A source as the network takes it, (3, H, H) in [-1, 1].
-
-        Args:
-            picture: A file, 'archive.zip::member', a PIL image, a uint8 array (H, W), (H, W, 3) or
-                (H, W, 4), or a tensor (3, H, W): uint8, or floats in [-1, 1]. Channels are RGB (not
-                OpenCV's BGR). Floats that may be meant in [0, 1] are refused; those that this class
-                returns are taken. Pictures of other sizes are resized as the config says (``fit``).
-
-        Raises:
-            ValueError: If it cannot be read, or has another shape, type or range.
-        """
-        array = to_array(picture, self.img_size)
-        return to_tensor(fit_picture(array, self.img_size, self.fit))
-
-    def target(self, picture: Picture) -> Tensor:
-        """An LR target, (3, s, s) in [-1, 1].
-
-        Args:
-            picture: As for :meth:`source`. One of exactly s x s is the LR target itself; larger
-                ones are shrunk. A float tensor (3, s, s) may leave [-1, 1], to -2 and 2.
-
-        Raises:
-            ValueError: If it cannot be read, or is an LR picture of another size.
-        """
-        return read_target(picture, self.img_size, self.lr_size, self.fit, self.lr_method)
-
-    def blend(self, pictures: Sequence[Picture], weights: Sequence[float] | None = None) -> Tensor:
-        """The weighted mean of several LR targets, itself a target (3, s, s).
-
-        Args:
-            pictures: As for :meth:`target`.
-            weights: One per picture, positive; None weighs all alike.
-
-        Raises:
-            ValueError: If pictures are missing, or the weights do not fit them or none is positive.
-        """
-        # The weights are checked before the pictures are read, which takes longer.
-        parts = zip(pictures, shares(len(pictures), weights))
-        targets = [self.target(picture) * share for picture, share in parts]
-        return in_range(torch.stack(targets).sum(dim=0))
-
-    # What comes out
-
     def translate(
         self,
         sources: Picture | Sequence[Picture],
@@ -188,6 +147,8 @@ class Translator:
         strength: float = 1.0,
         mask: Any = None,
         progress: bool = False,
+        lr_size: int | None = None,
+        grey: bool = False,
     ) -> list[Translation]:
         """Translate sources towards targets.
 
@@ -201,9 +162,13 @@ class Translator:
                 one grey level wherever 8 bits can (:func:`i2ilr_mm.lr.match`).
             strength: 1 asks for the target's LR picture, 0 for the source's own, others for what
                 lies between.
-            mask: (s, s) in [0, 1], the share of the target in each cell; 0 leaves a cell to the
-                source. None is 1 everywhere.
+            mask: (s, s) in [0, 1], the share of the target in each cell; None is 1 everywhere. 0
+                leaves a cell free: a model with ``partial`` decides what it shows, another one is
+                asked for the source's own LR picture there.
             progress: Show a bar.
+            lr_size: Side s of the LR targets, see :meth:`target`.
+            grey: Let the luma of the targets bind alone, so that colours come from the source; for
+                models with ``partial``.
 
         Returns:
             One translation per pair.
@@ -213,7 +178,7 @@ class Translator:
         """
         todo = pair_up(expand(sources), expand(targets), pairs)
         results = []
-        stream = self.stream(todo, project, strength, mask)
+        stream = self.stream(todo, Dials(project, strength, mask, lr_size, grey))
         for result in tqdm(stream, total=len(todo), unit='picture', disable=not progress):
             if isinstance(result, Failure):
                 raise result.error
@@ -221,20 +186,13 @@ class Translator:
         return results
 
     def stream(
-        self,
-        pairs: Sequence[tuple[Any, Any]],
-        project: bool = False,
-        strength: float = 1.0,
-        mask: Any = None,
-        read: Any = None,
+        self, pairs: Sequence[tuple[Any, Any]], dials: Dials, read: Any = None
     ) -> Iterator[Translation | Failure]:
         """Translate pairs one after the other, in batches; what :meth:`translate` consumes.
 
         Args:
             pairs: Sources and targets.
-            project: See :meth:`translate`; so are ``strength`` and ``mask``.
-            strength: Share of the target.
-            mask: Share of the target in each cell.
+            dials: See :meth:`translate`.
             read: Has ``source`` and ``target`` to read the pictures by; None takes this object's.
 
         Yields:
@@ -243,38 +201,75 @@ class Translator:
         Raises:
             ValueError: If a dial is out of range.
         """
+        self.check(dials)
         read = self if read is None else read
         for start in range(0, len(pairs), self.batch_size):
             block = pairs[start : start + self.batch_size]
-            tensors, failures = read_pairs(block, read)
-            results = iter(self._translated(tensors, project, strength, mask))
+            tensors, failures = read_pairs(block, read, dials.lr_size)
+            results = iter(self._translated(tensors, dials))
             for i, (source, target) in enumerate(block):
                 result = Failure(failures[i]) if i in failures else next(results)
                 result.source_name, result.target_name = name_of(source), name_of(target)
                 yield result
 
-    def _translated(
-        self, pairs: list[tuple[Tensor, Tensor]], project: bool, strength: float, mask: Any
-    ) -> list[Translation]:
-        if not pairs:
-            return []
-        source, lr = (torch.stack(column) for column in zip(*pairs))
-        return self.batch(source, self.dial(source, lr, strength, mask), project)
-
-    def dial(self, source: Tensor, lr: Tensor, strength: float = 1.0, mask: Any = None) -> Tensor:
-        """LR targets (B, 3, s, s) between the sources' own and those given, see translate().
+    def check(self, dials: Dials) -> None:
+        """Refuse dials that this model does not have, or that are out of range.
 
         Raises:
-            ValueError: If the strength or the mask is out of range.
+            ValueError: Saying what is accepted.
         """
-        return in_range(dial(source, lr, self.lr_method, strength, mask))
+        self.check_lr_size(dials.lr_size)
+        source = torch.zeros(1, 3, self.img_size, self.img_size)
+        size = dials.lr_size or side_of(dials.mask, self.lr_sizes) or self.lr_size
+        self._turned(source, torch.zeros(1, 3, size, size), dials)
+
+    def _translated(
+        self, pairs: list[tuple[Tensor, Tensor]], dials: Dials
+    ) -> Iterator[Translation]:
+        """Pairs in turn, neighbours with LR targets of one size together."""
+        for _, group in groupby(pairs, key=lambda pair: pair[1].shape):
+            source, lr = (torch.stack(column) for column in zip(*group))
+            yield from self.batch(source, self._turned(source, lr, dials), dials.project)
+
+    def dial(
+        self,
+        source: Tensor,
+        lr: Tensor,
+        strength: float = 1.0,
+        mask: Any = None,
+        grey: bool = False,
+    ) -> Tensor:
+        """What the network is asked for, (B, 3, s, s), or (B, 5, s, s) if a part of it binds.
+
+        Args:
+            source: (B, 3, H, H) in [-1, 1].
+            lr: (B, 3, s, s), the LR targets.
+            strength: See :meth:`translate`; so are ``mask`` and ``grey``.
+            mask: Share of the target in each cell.
+            grey: Whether the luma binds alone.
+
+        Raises:
+            ValueError: If a dial is out of range, or the model does not have it.
+        """
+        if grey and not self.partial:
+            raise ValueError(
+                'this model takes no grey targets, as it was trained without generator.partial: '
+                'take a model of i2ilr_cats_dial, or let the colours bind, too'
+            )
+        if not self.partial:
+            return in_range(dial(source, lr, self.lr_method, strength, mask))
+        lr = dial(source, lr, self.lr_method, strength)
+        return in_range(lr if mask is None and not grey else partly(lr, mask, grey))
+
+    def _turned(self, source: Tensor, lr: Tensor, dials: Dials) -> Tensor:
+        return self.dial(source, lr, dials.strength, dials.mask, dials.grey)
 
     def batch(self, source: Tensor, lr: Tensor, project: bool = False) -> list[Translation]:
         """Translate what is ready for the network, and compare it with its targets.
 
         Args:
             source: (B, 3, H, H) in [-1, 1].
-            lr: (B, 3, s, s).
+            lr: What :meth:`dial` returns.
             project: See :meth:`translate`.
         """
         images = self.run(source, lr, project)
@@ -297,4 +292,4 @@ class Translator:
                 'earlier checkpoint'
             )
         image = image.clamp(-1, 1)
-        return (match(image, lr, self.lr_method) if project else to_uint8(image)).cpu()
+        return (match_part(image, lr, self.lr_method) if project else to_uint8(image)).cpu()

@@ -46,10 +46,7 @@ class ExactLR(nn.Module):
         # float64 up to here: the inverse of D U costs digits that float32 does not have to spare.
         dtype = torch.get_default_dtype()
         for size in self.lr_sizes:
-            # The cost forecast builds models without memory; U needs an inverse of real numbers.
-            with unset_fake_temporarily():
-                down = shrinking_matrix(img_size, size, lr_method)
-                up = right_inverse(img_size, size, lr_method, up_method)
+            down, up = _matrices(img_size, size, lr_method, up_method)
             # Worked out from the sizes, so not in checkpoints.
             self.register_buffer(f'down_{size}', down.to(dtype), persistent=False)
             self.register_buffer(f'up_{size}', up.to(dtype), persistent=False)
@@ -86,3 +83,12 @@ class ExactLR(nn.Module):
         """What D cannot see of images (B, C, H, H): they are moved to an LR picture of zeros."""
         size = self.lr_sizes[0]
         return self(image, image.new_zeros(1, image.shape[1], size, size))
+
+
+def _matrices(img_size: int, lr_size: int, lr_method: str, up_method: str) -> tuple[Tensor, Tensor]:
+    if torch.get_default_device().type == 'meta':  # shapes alone were asked for
+        return torch.empty(lr_size, img_size), torch.empty(img_size, lr_size)
+    # The cost forecast builds models without memory; U needs an inverse of real numbers.
+    with unset_fake_temporarily():
+        down = shrinking_matrix(img_size, lr_size, lr_method)
+        return down, right_inverse(img_size, lr_size, lr_method, up_method)

@@ -51,6 +51,8 @@ def test_the_page_and_what_it_asks_for(client, translator):
     assert client.get('/api/model').json == dict(
         img_size=32,
         lr_size=8,
+        lr_sizes=[8],
+        partial=False,
         examples=6,
         fit='stretch',
         max_upload_mb=1,

@@ -40,6 +40,8 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
         exact_lr='bilinear',
         lr_method='box',
         style=True,
+        lr_sizes=None,
+        partial=False,
     )
     assert (facts['steps'], facts['lr_method'], facts['fit']) == (7, 'box', 'stretch')
     assert facts['recipe']['model']['source_loss']['type'] == 'ContrastiveSourceLoss'

@@ -10,14 +10,21 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog,
         description='Write the EMA generator, ready for use, for ONNX runtimes or torch.export; '
-        'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. The file is '
-        'compared with PyTorch, and both are timed.',
+        'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. lr has five '
+        'channels for a model that takes free cells and grey targets. The file is compared with '
+        'PyTorch, and both are timed.',
     )
     add_model_arguments(parser)
     parser.add_argument('out', help='file to write, .onnx or .pt2; must not exist')
     parser.add_argument('--format', choices=['onnx', 'torch-export'], default='onnx')
     parser.add_argument(
         '--project', action='store_true', help='move results to their LR targets inside it'
+    )
+    parser.add_argument(
+        '--lr-size',
+        type=int,
+        metavar='N',
+        help='LR targets of N x N, for a model that takes several sizes: a file for each',
     )
     return parse_with_model(parser, argv)
 
@@ -27,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.translator import Translator
 
     model = Translator(args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
-    export(model, args.out, args.format, args.project)
-    comparison = compare(model, args.out, args.project)
+    export(model, args.out, args.format, args.project, args.lr_size)
+    comparison = compare(model, args.out, args.project, args.lr_size)
     print(
         f'wrote {args.out}\n'
         f'largest difference from PyTorch: {comparison["largest difference"]:.1e}, '

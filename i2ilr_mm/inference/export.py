@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from i2ilr.files import at_home, replacing
 
-from ..lr import GREY_LEVELS, matched
+from ..binding import bound
+from ..lr import GREY_LEVELS, down, matched
 from .translator import Translator
 
 SUFFIXES = {'onnx': '.onnx', 'torch-export': '.pt2'}
@@ -21,6 +22,8 @@ INPUTS = ('source', 'lr')
 
 class Exportable(nn.Module):
     """Source (B, 3, H, H) and LR target (B, 3, s, s) in [-1, 1] -> result (B, 3, H, H), clamped.
+
+    The LR target of a network with ``partial`` is (B, 5, s, s), see :mod:`i2ilr_mm.binding`.
 
     Args:
         translator: Its network is copied.
@@ -37,26 +40,36 @@ class Exportable(nn.Module):
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         image = self.network(source, lr).clamp(-1, 1)
         if self.projection:
-            image = matched(image, lr, self.lr_method, PROJECTION_ROUNDS)
+            whole = bound(down(image, lr.shape[-1], self.lr_method), lr)
+            image = matched(image, whole, self.lr_method, PROJECTION_ROUNDS)
         return image
 
 
-def export(translator: Translator, path: str, kind: str, projection: bool = False) -> None:
-    """Write the network with a free batch size.
+def export(
+    translator: Translator,
+    path: str,
+    kind: str,
+    projection: bool = False,
+    lr_size: int | None = None,
+) -> None:
+    """Write the network with a free batch size, for LR targets of one size.
 
     Args:
         translator: The model; its network runs in float32.
         path: A new file.
         kind: 'onnx' or 'torch-export'.
         projection: See :class:`Exportable`.
+        lr_size: Side of the LR targets; None takes the model's usual one.
 
     Raises:
         FileExistsError: If the file exists.
         ImportError: If 'onnx' is asked for and its packages are missing.
-        ValueError: If the kind is unknown or the file's name ends otherwise.
+        ValueError: If the kind is unknown, the file's name ends otherwise, or the model takes no LR
+            targets of that size.
     """
     if kind not in SUFFIXES:
         raise ValueError(f"format is '{kind}'; accepted are {', '.join(SUFFIXES)}")
+    translator.check_lr_size(lr_size)
     path = at_home(path)
     if not path.endswith(SUFFIXES[kind]):
         raise ValueError(f"'{path}' must end in {SUFFIXES[kind]}, the format it is written in")
@@ -65,7 +78,7 @@ def export(translator: Translator, path: str, kind: str, projection: bool = Fals
     if kind == 'onnx':
         _need_onnx()
     network = Exportable(translator, projection).eval()
-    example = examples(translator, 2)
+    example = examples(translator, 2, lr_size)
     with torch.no_grad():
         network(*example)  # fills the caches of constants, which cannot be made while tracing
         batch = torch.export.Dim('batch', min=1, max=4096)
@@ -96,11 +109,17 @@ def _need_onnx() -> None:
         ) from error
 
 
-def examples(translator: Translator, count: int) -> tuple[Tensor, Tensor]:
+def examples(
+    translator: Translator, count: int, lr_size: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Random sources and LR targets of a translator's sizes, in [-1, 1]."""
     generator = torch.Generator().manual_seed(0)
-    sizes = (translator.img_size, translator.lr_size)
+    lr_size = lr_size or translator.lr_size
+    sizes = (translator.img_size, lr_size)
     source, lr = (torch.rand(count, 3, s, s, generator=generator) * 2 - 1 for s in sizes)
+    if translator.partial:
+        share = torch.rand(count, 2, lr_size, lr_size, generator=generator).round()
+        lr = torch.cat([lr, share], dim=1)
     return source, lr
 
 
@@ -124,7 +143,9 @@ def load(path: str) -> Callable[[Tensor, Tensor], Tensor]:
     return run
 
 
-def compare(translator: Translator, path: str, projection: bool) -> dict[str, float]:
+def compare(
+    translator: Translator, path: str, projection: bool, lr_size: int | None = None
+) -> dict[str, float]:
     """How an exported network differs from PyTorch's, and how long each takes for one picture.
 
     Returns:
@@ -135,9 +156,9 @@ def compare(translator: Translator, path: str, projection: bool) -> dict[str, fl
     with torch.inference_mode():
         gaps = [
             (exported(*pair) - network(*pair)).abs().max().item()
-            for pair in (examples(translator, 1), examples(translator, 3))
+            for pair in (examples(translator, n, lr_size) for n in (1, 3))
         ]
-        one = examples(translator, 1)
+        one = examples(translator, 1, lr_size)
         seconds = [_median_time(run, one) for run in (exported, network)]
     return {
         'largest difference': max(gaps),

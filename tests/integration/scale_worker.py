@@ -27,6 +27,15 @@ VARIANTS = {
     'accumulation': dict(r1_loss=R1, accumulation=2),
     'lazy accumulation': dict(r1_loss=dict(R1, interval=2), accumulation=2),
     'checkpointing': dict(r1_loss=R1, generator=dict(type='I2ILRGenerator', **SMALL, with_cp=True)),
+    'dial': dict(
+        r1_loss=R1,
+        generator=dict(
+            type='I2ILRGenerator', **SMALL, exact_lr='bilinear', lr_sizes=[4, 8], partial=True
+        ),
+        discriminator=dict(type='LRResidualDiscriminator', **SMALL, residual=False),
+        target_draws=dict(type='TargetDraws', free=0.5, grey=0.25),
+        lr_loss=None,
+    ),
     'bf16': dict(r1_loss=R1, autocast='bfloat16'),
 }
 TOTAL = 16

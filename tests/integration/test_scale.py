@@ -10,7 +10,15 @@ import torch
 from conftest import ROOT, free_port
 
 WORKER = Path(__file__).parent / 'scale_worker.py'
-VARIANTS = ('standard', 'lazy', 'accumulation', 'lazy accumulation', 'checkpointing', 'bf16')
+VARIANTS = (
+    'standard',
+    'lazy',
+    'accumulation',
+    'lazy accumulation',
+    'checkpointing',
+    'dial',
+    'bf16',
+)
 
 
 @pytest.fixture(scope='module')

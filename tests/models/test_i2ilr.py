@@ -341,6 +341,59 @@ def test_ema_warms_up_and_copies_buffers(warmup, decays):
         assert torch.equal(average.from_rgb.weight_u, live.from_rgb.weight_u)
 
 
+def dial(**options):
+    """The default recipe with LR sizes 4, 8 and 16, free cells and grey targets."""
+    generator = dict(type='I2ILRGenerator', exact_lr='bilinear', **SMALL)
+    draws = dict(type='TargetDraws', free=0.5, grey=0.25)
+    return recipe(
+        **{
+            **dict(
+                generator=dict(**generator, lr_sizes=[4, 8, 16], partial=True), target_draws=draws
+            ),
+            **options,
+        }
+    )
+
+
+def steps_of(model, count: int) -> list[dict]:
+    wrapper = optimizers(model)
+    projected = Adam(model.projected_discriminator.parameters(), lr=1e-3)
+    wrapper.optim_wrappers['projected_discriminator'] = OptimWrapper(projected)
+    return [model.train_step(batch(), wrapper) for _ in range(count)]
+
+
+def test_a_dial_is_trained_at_every_lr_size_and_goes_on_from_its_state_dict():
+    """Each LR size has a source loss of its own, whose queue is in the state dict."""
+    model = dial()
+    torch.manual_seed(3)
+    logs = steps_of(model, 8)
+    assert all(value.isfinite().all() for log in logs for value in log.values())
+    sizes = {model.target_draws.size(step) for step in range(8)}
+    assert sizes == {4, 8, 16}
+    seen = {size: loss.seen for size, loss in model.source_loss.items()}
+    assert sum(seen.values()) == 8 * 4 and min(seen.values()) > 0
+    assert len({id(loss.network) for loss in model.source_loss.values()}) == 1
+    other = dial()
+    other.load_state_dict(model.state_dict())
+    first, second = (steps_of(m, 2) for m in (model, other))
+    for log, expected in zip(first, second):
+        assert all(torch.equal(log[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(target_draws=None), "set target_draws=dict.type='TargetDraws'"),
+        (dict(target_draws=dict(type='TargetDraws', lr_sizes=[8])), 'target_draws.lr_sizes is set'),
+        (dict(target_draws=dict(type='TargetDraws', shares=[1])), 'one share'),
+        (dict(target_draws=dict(type='TargetDraws')), 'generator.partial is True'),
+    ],
+)
+def test_a_dial_needs_draws_that_fit_its_generator(options, message):
+    with pytest.raises(ValueError, match=message):
+        dial(**options)
+
+
 def test_the_number_of_steps_survives_the_state_dict():
     model = build()
     model.train_step(batch(), optimizers(model))

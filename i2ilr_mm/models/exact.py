@@ -43,6 +43,7 @@ class ExactLR(nn.Module):
     ) -> None:
         super().__init__()
         self.lr_sizes = (lr_size,) if isinstance(lr_size, int) else tuple(lr_size)
+        self.img_size, self.methods = img_size, (lr_method, up_method)
         # float64 up to here: the inverse of D U costs digits that float32 does not have to spare.
         dtype = torch.get_default_dtype()
         for size in self.lr_sizes:
@@ -51,9 +52,18 @@ class ExactLR(nn.Module):
             self.register_buffer(f'down_{size}', down.to(dtype), persistent=False)
             self.register_buffer(f'up_{size}', up.to(dtype), persistent=False)
 
-    def matrices(self, lr_size: int) -> tuple[Tensor, Tensor]:
-        """D (s, H) and U (H, s) of one axis, for LR pictures of a size."""
-        return getattr(self, f'down_{lr_size}'), getattr(self, f'up_{lr_size}')
+    def matrices(self, lr_size: int, size: int | None = None) -> tuple[Tensor, Tensor]:
+        """D (s, H) and U (H, s) of one axis, for LR pictures of a size.
+
+        Args:
+            lr_size: Side s of the LR picture.
+            size: Side H of the picture; None is that of the network.
+        """
+        if size in (None, self.img_size) and lr_size in self.lr_sizes:
+            return getattr(self, f'down_{lr_size}'), getattr(self, f'up_{lr_size}')
+        like = getattr(self, f'down_{self.lr_sizes[0]}')
+        down, up = _matrices(size or self.img_size, lr_size, *self.methods)
+        return down.to(like), up.to(like)
 
     def forward(self, image: Tensor, lr: Tensor) -> Tensor:
         """Move images to their LR targets.
@@ -73,11 +83,11 @@ class ExactLR(nn.Module):
         # dL/dl = U^T g U. A change of y that D alone sees, U d U^T, moves nothing:
         #   <dL/dy, U d U^T> = <g, U d U^T> - <U^T g U, d> = 0
         # Not in bfloat16, whose 8 bits resolve half a grey level near white.
-        down, up = self.matrices(lr.shape[-1])
+        (rows, up_rows), (columns, up_columns) = map(self.matrices, lr.shape[2:], image.shape[2:])
         with torch.autocast(image.device.type, enabled=False):
-            image = image.to(down.dtype)
-            own = down @ image @ down.T
-            return image + up @ (bound(own, lr.to(down.dtype)) - own) @ up.T
+            image = image.to(rows.dtype)
+            own = rows @ image @ columns.T
+            return image + up_rows @ (bound(own, lr.to(rows.dtype)) - own) @ up_columns.T
 
     def detail(self, image: Tensor) -> Tensor:
         """What D cannot see of images (B, C, H, H): they are moved to an LR picture of zeros."""

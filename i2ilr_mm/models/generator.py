@@ -74,11 +74,11 @@ def check_dial(img_size: int, lr_sizes: Sequence[int], exact_lr: str | None, par
         )
 
 
-def brought_to(lr: Tensor, size: int) -> Tensor:
-    """LR pictures at a block's size: averaged where they are finer, enlarged where coarser."""
-    own = lr.shape[-1]
+def brought_to(lr: Tensor, own: int, size: int) -> Tensor:
+    """LR pictures, ``own`` cells a picture's side, at ``size``: averaged, or enlarged."""
     if own > size:
-        return down(lr, size)
+        rows, columns = (n * size // own for n in lr.shape[-2:])
+        return down(lr, (rows, columns))
     return upsample(lr, size // own) if own < size else lr
 
 
@@ -190,7 +190,7 @@ class I2ILRGenerator(nn.Module):
         Raises:
             ValueError: If a shape is not the one the network was built for.
         """
-        self._check(source, lr)
+        lr_size = self._lr_size_of(source, lr)
         # The exact layer wants the target as it came, not in another memory format.
         target, lr = lr, told(lr) if self.partial else lr
         if source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous():
@@ -203,20 +203,22 @@ class I2ILRGenerator(nn.Module):
         style = style_code(x) if self.style else None
         for i, block in enumerate(self.decoder):
             # moments[-1 - i] are those of encoder block n - i, whose sizes are the same.
-            x = self._run(block, x, *self._steering(lr, i), *moments[-1 - i], style)
+            x = self._run(block, x, *self._steering(lr, lr_size, i), *moments[-1 - i], style)
         x = self.to_rgb(x)
         return x if self.exact is None else self.exact(x, target)
 
-    def _steering(self, lr: Tensor, i: int) -> tuple[Tensor, Tensor]:
+    def _steering(self, lr: Tensor, lr_size: int, i: int) -> tuple[Tensor, Tensor]:
         """The LR pictures that steer decoder block i: at the size of its input, and its output."""
         # Block i works at s 2^(i-1) and, behind its enlargement, at s 2^i; block 0 at s alone.
         # A target of s x s is enlarged by 2^(i-1) in one go, then once more: with aligned corners,
         # two bilinear steps are not one, and checkpoints depend on which it was.
-        coarse = brought_to(lr, self.lr_size * 2 ** max(i - 1, 0))
+        size = self.lr_size * 2 ** max(i - 1, 0)
+        coarse = brought_to(lr, lr_size, size)
         if i == 0:
             return coarse, coarse
-        fine = self.lr_size * 2**i
-        return coarse, brought_to(lr if lr.shape[-1] >= fine else coarse, fine)
+        if lr_size > size:
+            return coarse, brought_to(lr, lr_size, 2 * size)
+        return coarse, upsample(coarse)
 
     def deploy(self) -> 'I2ILRGenerator':
         """A copy for inference, with plain convolutions that hold the normalised weights.
@@ -239,17 +241,27 @@ class I2ILRGenerator(nn.Module):
             return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
         return block(*inputs)
 
-    def _check(self, source: Tensor, lr: Tensor) -> None:
-        size, sizes = self.img_size, self.lr_sizes
-        fits = lr.shape[1] == 3 or (self.partial and lr.shape[1] == 5)
-        fits = fits and lr.shape[2] == lr.shape[3] and lr.shape[2] in sizes
-        if source.shape[1:] != (3, size, size) or not fits:
-            built = ' or '.join(f'(B, 3, {s}, {s})' for s in sizes)
+    def _lr_size_of(self, source: Tensor, lr: Tensor) -> int:
+        """The LR size whose cells the targets have; refuses what does not fit."""
+        (height, width), (rows, columns) = source.shape[2:], lr.shape[2:]
+        step = self.img_size // self.lr_size
+        channels = source.shape[1] == 3 and lr.shape[1] in ((3, 5) if self.partial else (3,))
+        divides = not (height % step or width % step or height % rows or width % columns)
+        sizes = [s for s in self.lr_sizes if rows * self.img_size == s * height]
+        square_cells = rows * width == columns * height
+        if not (channels and divides and sizes and square_cells):
+            size = self.img_size
+            built = ' or '.join(f'(B, 3, {s}, {s})' for s in self.lr_sizes)
             raise ValueError(
                 f'the generator got a source of shape {tuple(source.shape)} and an LR target of '
-                f'{tuple(lr.shape)}; it was built for (B, 3, {size}, {size}) and {built}: '
-                f'resize the pictures, or use a model trained at that img_size and lr_size'
+                f'{tuple(lr.shape)}; it was built for (B, 3, {size}, {size}) and {built}, or '
+                f'multiples of {step} pixels with cells of that size: resize the pictures, or use '
+                f'a model trained at that img_size and lr_size'
             )
+        self._check_numbers(source, lr)
+        return sizes[0]
+
+    def _check_numbers(self, source: Tensor, lr: Tensor) -> None:
         if not (source.is_floating_point() and lr.is_floating_point()):
             raise ValueError(
                 f'the generator got {source.dtype} and {lr.dtype}; it takes floats in [-1, 1]: use '

@@ -61,12 +61,12 @@ def test_blocks_are_steered_at_their_own_size():
     enlarged = F.interpolate(lr, scale_factor=2, mode='bilinear', align_corners=True)
     expected = [(halved, halved), (halved, lr), (lr, enlarged)]
     for i, pair in enumerate(expected):
-        for actual, picture in zip(generator._steering(lr, i), pair):
+        for actual, picture in zip(generator._steering(lr, 16, i), pair):
             assert torch.allclose(actual, picture, atol=1e-6)
     coarse = torch.rand(1, 3, 4, 4)
     eight = F.interpolate(coarse, scale_factor=2, mode='bilinear', align_corners=True)
     sixteen = F.interpolate(eight, scale_factor=2, mode='bilinear', align_corners=True)
-    actual = generator._steering(coarse, 1)
+    actual = generator._steering(coarse, 4, 1)
     assert torch.equal(actual[0], eight) and torch.equal(actual[1], sixteen)
 
 
@@ -90,7 +90,27 @@ def test_what_a_generator_cannot_serve_is_refused(options, message):
 
 def test_targets_of_another_size_or_kind_are_refused():
     source = torch.rand(2, 3, 32, 32)
-    with pytest.raises(ValueError, match=r'built for .* \(B, 3, 4, 4\) or \(B, 3, 8, 8\)'):
+    with pytest.raises(ValueError, match=r'built for .*\(B, 3, 4, 4\) or \(B, 3, 8, 8\)'):
         build(lr_sizes=[4, 8])(source, torch.rand(2, 3, 16, 16))
     with pytest.raises(ValueError, match=r'LR target of \(2, 5, 8, 8\)'):
         build()(source, torch.rand(2, 5, 8, 8))
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_pictures_of_other_sizes_go_through(size):
+    """Any multiple of the deepest features' cell, 4 px here; cells keep their size in pixels."""
+    generator = build(lr_sizes=SIZES, partial=True)
+    cell = 32 // size
+    source = torch.rand(1, 3, 64, 40) * 2 - 1
+    lr = torch.rand(1, 3, 64 // cell, 40 // cell) * 2 - 1
+    result = generator(source, lr)
+    assert result.shape == source.shape
+    assert (down(result, lr.shape[2:]) - lr).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    'source, lr', [((36, 36), (8, 8)), ((34, 32), (8, 8)), ((64, 32), (8, 8)), ((64, 64), (8, 8))]
+)
+def test_cells_of_another_size_are_refused(source, lr):
+    with pytest.raises(ValueError, match='multiples of 4 pixels with cells of that size'):
+        build()(torch.rand(1, 3, *source), torch.rand(1, 3, *lr))

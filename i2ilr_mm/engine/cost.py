@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -87,29 +88,37 @@ def step_cost(model: dict, batch_size: int) -> Cost:
         batch_size: Pictures in the step, on one device.
     """
     interval = (model.get('r1_loss') or {}).get('interval', 1)
-    costs = [_step_cost(model, batch_size, step) for step in range(min(interval, 2))]
+    # The first step has the lazy R1, the second has none.
+    steps = [partial(_train_step, number) for number in range(min(interval, 2))]
+    costs = counts({**model, 'compile': False}, batch_size, *steps)
     macs = (costs[0].macs + (interval - 1) * costs[-1].macs) // interval
     return Cost(macs, max(cost.peak_bytes for cost in costs), batch_size)
 
 
-def _step_cost(model: dict, batch_size: int, step: int) -> Cost:
-    def train_step(network: I2ILR, image: Tensor) -> None:
-        lr = down(image, network.generator.lr_size)
-        data = dict(inputs=dict(img=image, lr=lr))
-        network.update(data, idle_optimizers(network), step)
-
-    return count({**model, 'compile': False}, batch_size, train_step)
+def _train_step(number: int, network: I2ILR, image: Tensor) -> None:
+    lr = down(image, network.generator.lr_size)
+    network.update(dict(inputs=dict(img=image, lr=lr)), idle_optimizers(network), number)
 
 
 def count(model: dict, batch_size: int, step: Callable[[I2ILR, Tensor], Any]) -> Cost:
     """Count what ``step`` does with a model and a batch (B, 3, H, H) of its size."""
+    return counts(model, batch_size, step)[0]
+
+
+def counts(model: dict, batch_size: int, *steps: Callable[[I2ILR, Tensor], Any]) -> list[Cost]:
+    """Count what each of the steps does, one after the other with the same model."""
+    results = []
     # The frozen networks are real, shared and small.
     with FakeTensorMode(allow_non_fake_inputs=True), Counter() as counter:
         network = MODELS.build(model)
         size = network.generator.img_size
-        step(network, torch.empty(batch_size, 3, size, size))
+        image = torch.empty(batch_size, 3, size, size)
+        for step in steps:
+            counter.macs, counter.peak = 0, counter.live
+            step(network, image)
+            results.append((counter.macs, counter.peak))
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Cost(counter.macs, counter.peak + 2 * FLOAT * trained, batch_size)
+    return [Cost(macs, peak + 2 * FLOAT * trained, batch_size) for macs, peak in results]
 
 
 def idle_optimizers(model: nn.Module) -> OptimWrapperDict:

@@ -135,15 +135,14 @@ def _would_match(path: str, pattern: str) -> bool:
 def settings_of(translator: Translator, dials: Dials) -> dict[str, str]:
     """What a result depends on besides its two pictures; kept in its PNG."""
     mask = '' if dials.mask is None else json.dumps(np.round(dials.mask, 3).tolist())
-    settings = dict(
+    return dict(
         translator.metadata,
         strength=f'{dials.strength:g}',
         mask=mask,
         project=str(dials.project),
+        lr_size=str(dials.lr_size or ''),
+        grey='True' if dials.grey else '',
     )
-    # Only where they are turned: results of before have no such entries.
-    turned = dict(lr_size=dials.lr_size, grey=dials.grey)
-    return {**settings, **{name: str(value) for name, value in turned.items() if value}}
 
 
 def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
@@ -165,7 +164,7 @@ def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
             f'--overwrite it'
         )
     del expected['checkpoint']  # a name; the weights tell
-    differing = [name for name, value in expected.items() if text.get(name) != value]
+    differing = [name for name, value in expected.items() if text.get(name, '') != value]
     if differing:
         raise FileExistsError(
             f"'{task.file}' exists, and was made with another {' and '.join(differing)}: choose "

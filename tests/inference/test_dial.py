@@ -1,0 +1,155 @@
+"""What a model with a dial takes: LR sizes, free cells, grey targets; in Python and on the page."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from PIL import Image
+
+from i2ilr_mm.apis.translate import translate_files
+from i2ilr_mm.binding import luma
+from i2ilr_mm.inference import Translator, init_model
+from i2ilr_mm.inference.demo import create_app
+from i2ilr_mm.inference.export import compare, export
+from i2ilr_mm.inference.release import publish
+from i2ilr_mm.lr import down, from_uint8
+
+SIZES = (4, 8, 16)
+
+
+@pytest.fixture(scope='module')
+def dial(root, tmp_path_factory):
+    """A Translator with a small untrained model of 32 px and three LR sizes."""
+    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
+    options.update(
+        {'model.generator.lr_sizes': list(SIZES), 'model.target_draws.shares': [1, 1, 1]}
+    )
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('dial') / 'dial.safetensors'
+    model = init_model(root / 'configs/i2ilr_cats_dial.py', cfg_options=options)
+    publish(model, str(path), {})
+    return Translator(path, device='cpu', batch_size=3)
+
+
+@pytest.fixture(scope='module')
+def pair():
+    random = np.random.RandomState(0)
+    noise = [random.randint(60, 200, (4, 4, 3), np.uint8) for _ in range(2)]
+    return [np.array(Image.fromarray(n).resize((32, 32), Image.Resampling.BICUBIC)) for n in noise]
+
+
+def shrunk(result, size: int) -> torch.Tensor:
+    image = from_uint8(torch.from_numpy(np.array(result.image)).permute(2, 0, 1))
+    return down(image[None], size)
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_targets_of_every_size_are_met(dial, pair, size):
+    (result,) = dial.translate(*pair, project=True, lr_size=size)
+    assert result.target.shape == (3, size, size) and result.error.shape == (size, size)
+    expected = down(from_uint8(torch.from_numpy(pair[1]).permute(2, 0, 1))[None], size)
+    assert (shrunk(result, size) - expected).abs().max() * 127.5 <= 1
+
+
+def test_lr_pictures_are_taken_in_their_own_size(dial, pair):
+    targets = [np.full((s, s, 3), 40 + s, np.uint8) for s in (4, 16, 16, 8)]
+    results = dial.translate([pair[0]] * 4, targets)
+    assert [r.target.shape[-1] for r in results] == [4, 16, 16, 8]
+    with pytest.raises(ValueError, match='LR targets of 8 x 8'):
+        dial.target(targets[0], lr_size=8)
+    with pytest.raises(ValueError, match=r'lr_size is 32; this model takes .*\[4, 8, 16\]'):
+        dial.translate(*pair, lr_size=32)
+    with pytest.raises(ValueError, match=r'\[4, 8\] pixels a side do not blend'):
+        dial.blend([targets[0], targets[3]])
+    assert dial.blend(pair, lr_size=16).shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize('project', [False, True])
+def test_free_cells_are_left_to_the_model(dial, pair, project):
+    mask = np.ones((8, 8))
+    mask[:, 4:] = 0
+    target = np.full((8, 8, 3), 120, np.uint8)
+    other = target.copy()
+    other[:, 4:] = 10
+    first, second = dial.translate([pair[0]] * 2, [target, other], mask=mask, project=project)
+    assert np.array_equal(first.image, second.image)
+    error = (shrunk(first, 8) * 127.5 + 127.5 - 120).abs().amax(dim=1)[0]
+    assert not project or error[:, :4].max() <= 1
+    assert error[:, 4:].max() > 5  # its own, not the target's
+    assert not project or first.reached
+    assert not first.error[:, 4:].any()
+
+
+def test_grey_targets_leave_the_colours_to_the_model(dial, pair):
+    (result,) = dial.translate(*pair, grey=True, project=True)
+    wanted = luma(dial.target(pair[1])[None])
+    assert (luma(shrunk(result, 8)) - wanted).abs().max() * 127.5 <= 1
+    assert result.reached and result.report()['reached']
+    image = np.array(result.image).astype(int)
+    assert np.abs(image.max(axis=2) - image.min(axis=2)).max() > 5
+
+
+def test_masks_of_nothing_and_of_another_size_are_refused(dial, pair):
+    with pytest.raises(ValueError, match='leaves every cell free'):
+        dial.translate(*pair, mask=np.zeros((8, 8)))
+    with pytest.raises(ValueError, match='4 x 4 cells'):
+        dial.translate(*pair, mask=np.ones((8, 8)), lr_size=4)
+
+
+def test_models_without_a_dial_say_so(translator, pair):
+    with pytest.raises(ValueError, match='no grey targets'):
+        translator.translate(*pair, grey=True)
+    with pytest.raises(ValueError, match=r'lr_size is 16; this model takes .*\[8\]'):
+        translator.translate(*pair, lr_size=16)
+
+
+def test_files_remember_their_dials(dial, pair, tmp_path):
+    for name, array in zip('ab', pair):
+        Image.fromarray(array).save(tmp_path / f'{name}.png')
+    Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / 'mask.png')
+    places = [str(tmp_path / 'a.png')], [str(tmp_path / 'b.png')]
+    out = str(tmp_path / 'out')
+    options = dict(lr_size=4, grey=True, mask=str(tmp_path / 'mask.png'))
+    grid = str(tmp_path / 'grid.png')
+    assert translate_files(dial, *places, out, grid=grid, **options) == (1, 0)
+    assert translate_files(dial, *places, out, **options) == (1, 0)  # is there
+    with pytest.raises(FileExistsError, match='another mask and lr_size and grey'):
+        translate_files(dial, *places, out)
+    text = Image.open(tmp_path / 'out/a__b.png').text
+    assert text['i2ilr_mm:lr_size'] == '4' and text['i2ilr_mm:grey'] == 'True'
+
+
+@pytest.mark.parametrize('size', [4, 16])
+def test_exports_are_made_for_one_size(dial, size, tmp_path):
+    path = str(tmp_path / 'a.onnx')
+    export(dial, path, 'onnx', projection=True, lr_size=size)
+    assert compare(dial, path, True, size)['largest difference'] < 1e-4
+
+
+def png(array) -> tuple:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, 'png')
+    buffer.seek(0)
+    return buffer, 'a.png'
+
+
+def test_the_page_offers_the_dial(dial, pair):
+    client = create_app(dial, 'embedded:heads64').test_client()
+    facts = client.get('/api/model').json
+    assert facts['lr_sizes'] == [4, 8, 16] and facts['partial']
+    form = dict(picture=png(pair[1]), lr_size='16')
+    grid = client.post('/api/target', data=form).json['grid']
+    assert np.shape(grid) == (16, 16)
+    mask = np.ones((16, 16), int)
+    mask[:8] = 0
+    form = dict(source=png(pair[0]), grid=json.dumps(grid), mask=json.dumps(mask.tolist()))
+    body = client.post('/api/translate', data=dict(form, grey='1', project='1')).json
+    assert np.shape(body['shrunk']) == (16, 16) and body['reached']
+    assert body['asked'][0][0] == '#ffffff' and not np.any(body['error'][:8])
+    wrong = client.post('/api/target', data=dict(picture=png(pair[1]), lr_size='5'))
+    assert wrong.status_code == 400 and 'lr_size is 5' in wrong.json['error']
+    wrong = client.post('/api/target', data=dict(picture=png(pair[1]), lr_size='x'))
+    assert wrong.status_code == 400 and "lr_size is 'x'" in wrong.json['error']

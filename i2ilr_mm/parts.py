@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from mmagic.registry import DATA_SAMPLERS, HOOKS, LOOPS, METRICS, MODELS
+from mmagic.registry import DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS
 from mmengine.config import Config
 from mmengine.registry import Registry
 
 INSTEAD = {
-    'FrechetInceptionDistance': 'DistributionScores has the Frechet and kernel distance',
-    'TransFID': 'DistributionScores has the Frechet and kernel distance',
+    'FrechetInceptionDistance': 'DistributionScores has the Frechet and the kernel distance',
+    'TransFID': 'DistributionScores has the Frechet and the kernel distance',
     'PSNR': 'LRConsistency has the PSNR of the LR match, and a translation has no ground truth',
 }
 
 
 def is_i2ilr(cfg: Config | dict) -> bool:
     """Whether the model of a config is an I2ILR, however it is written."""
-    return getattr(_class_of(cfg.get('model'), MODELS), '__name__', '') == 'I2ILR'
+    return _name_of(cfg.get('model'), MODELS) == 'I2ILR'
 
 
 def check_parts(cfg: Config) -> None:
@@ -32,7 +32,7 @@ def check_parts(cfg: Config) -> None:
     _check_scoring(cfg)
     _check_training(cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {})
     for hook in cfg.get('custom_hooks') or []:
-        if _is(hook, HOOKS, 'VisualizationHook'):
+        if _name_of(hook, HOOKS) == 'VisualizationHook':
             raise ValueError(
                 'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
                 'and an LR picture is smaller: SampleGridHook draws them, and default_hooks has it'
@@ -51,13 +51,14 @@ def _check_preprocessor(preprocessor: Any) -> None:
 def _check_scoring(cfg: Config) -> None:
     for kind, plain in (('val', 'ValLoop'), ('test', 'TestLoop')):
         loop = cfg.get(f'{kind}_cfg')
-        if loop is not None and _is({'type': plain, **loop}, LOOPS, plain):
+        if loop is not None and _name_of({'type': plain, **loop}, LOOPS) == plain:
             raise ValueError(
                 f"{kind}_cfg is MMEngine's {plain}, which does not work with MMagic's evaluators: "
                 f"set {kind}_cfg=dict(type='Multi{plain}')"
             )
         for metric in _metrics(cfg.get(f'{kind}_evaluator')):
             _check_metric(metric, f'{kind}_evaluator')
+            _check_pairs(metric, (cfg.get(f'{kind}_dataloader') or {}).get('dataset'), kind)
 
 
 def _check_metric(metric: Any, where: str) -> None:
@@ -73,9 +74,19 @@ def _check_metric(metric: Any, where: str) -> None:
         )
 
 
+def _check_pairs(metric: Any, dataset: Any, kind: str) -> None:
+    ours = getattr(_class_of(metric, METRICS), '__module__', '').startswith('i2ilr_mm.')
+    joined = _name_of(dataset, DATASETS)
+    if ours and joined in ('ConcatDataset', 'RepeatDataset', 'ClassBalancedDataset'):
+        raise ValueError(
+            f'{kind}_dataloader.dataset is {joined}, and {_name_of(metric, METRICS)} scores the '
+            f'pairs of one PairedPool: set one, such as that of a folder with all pictures'
+        )
+
+
 def _check_training(loop: dict, loader: dict) -> None:
-    by_epoch = loop.get('by_epoch') or _is(loop, LOOPS, 'EpochBasedTrainLoop')
-    if by_epoch and _is(loader.get('sampler'), DATA_SAMPLERS, 'PairSampler'):
+    by_epoch = loop.get('by_epoch') or _name_of(loop, LOOPS) == 'EpochBasedTrainLoop'
+    if by_epoch and _name_of(loader.get('sampler'), DATA_SAMPLERS) == 'PairSampler':
         raise ValueError(
             'train_cfg trains by epochs, and PairSampler never ends: set train_cfg=dict('
             "type='ResumableTrainLoop', max_iters=...), or train_dataloader.sampler=dict("
@@ -83,9 +94,9 @@ def _check_training(loop: dict, loader: dict) -> None:
         )
 
 
-def _is(part: Any, registry: Registry, *names: str) -> bool:
-    """Whether a part's class has one of the names, in whatever scope it is looked up."""
-    return getattr(_class_of(part, registry), '__name__', '') in names
+def _name_of(part: Any, registry: Registry) -> str:
+    """The name of a part's class, in whatever scope it is looked up; '' of one that is unknown."""
+    return getattr(_class_of(part, registry), '__name__', '')
 
 
 def _class_of(part: Any, registry: Registry) -> type | None:

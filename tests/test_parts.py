@@ -1,10 +1,14 @@
 """What of MMagic and MMEngine cannot work with I2ILR is refused by Runner.from_cfg."""
 
-import pytest
-from mmengine.config import Config
-from mmengine.runner import Runner
+from functools import reduce
 
-from i2ilr_mm.config import find_config
+import pytest
+from mmagic.engine.hooks import VisualizationHook
+from mmengine.config import Config
+from mmengine.runner import Runner, ValLoop
+
+from i2ilr_mm.config import find_config, load_config
+from i2ilr_mm.models import I2ILR
 from i2ilr_mm.parts import check_parts
 
 
@@ -24,17 +28,49 @@ def cfg() -> Config:
         ('test_evaluator', dict(type='Evaluator', metrics=[dict(type='SSIM')]), 'has SSIM'),
         ('val_evaluator', [dict(type='TransFID', fake_nums=4)], 'TransFID.*DistributionScores'),
         ('val_cfg', dict(type='ValLoop'), "ValLoop.*val_cfg=dict.type='MultiValLoop'"),
+        ('val_evaluator', [dict(type='mmagic.FID-Full', fake_nums=4)], 'Distance.*and the kernel'),
+        ('val_evaluator', [dict(type='FID', fake_nums=4)], 'Distance.*DistributionScores has the'),
+        ('val_cfg', dict(type='mmengine.ValLoop'), "val_cfg=dict.type='MultiValLoop'"),
+        ('val_cfg', dict(type=ValLoop), "val_cfg=dict.type='MultiValLoop'"),
+        ('test_cfg', dict(type='mmengine.runner.TestLoop'), 'MultiTestLoop'),
         ('test_cfg', dict(), 'MultiTestLoop'),
         ('train_cfg', dict(type='EpochBasedTrainLoop', max_epochs=1), 'PairSampler never ends'),
+        ('train_cfg', dict(type='mmengine.EpochBasedTrainLoop', max_epochs=1), 'never ends'),
         ('train_cfg', dict(by_epoch=True, max_epochs=1), 'PairSampler never ends'),
         ('custom_hooks', [dict(type='VisualizationHook')], 'SampleGridHook draws them'),
+        (
+            'custom_hooks',  # MMagic registers it there
+            [dict(type='mmengine.VisualizationHook', interval=1, fixed_input=True)],
+            'SampleGridHook draws them',
+        ),
+        ('custom_hooks', [object.__new__(VisualizationHook)], 'SampleGridHook draws them'),
+        ('model.data_preprocessor.type', 'DataPreprocessor', "set .*'I2ILRPreprocessor'"),
+        ('model.data_preprocessor.type', 'mmengine.ImgDataPreprocessor', 'I2ILRPreprocessor'),
+        ('val_dataloader.dataset.type', 'ConcatDataset', 'ConcatDataset.* one PairedPool'),
+        ('test_dataloader.dataset.type', 'mmengine.RepeatDataset', 'Repeat.* one PairedPool'),
         ('img_size', 100, 'img_size=100 with lr_size=8'),
     ],
 )
 def test_refused_by_any_runner(cfg, setting, value, message):
-    cfg[setting] = value
+    *path, last = setting.split('.')
+    reduce(dict.__getitem__, path, cfg._cfg_dict)[last] = value
     with pytest.raises(ValueError, match=message):
         Runner.from_cfg(cfg)
+
+
+def test_refused_by_our_commands_before_other_arguments_are(cfg):
+    """The part, not that it has no argument of that name."""
+    wrong = {'data_preprocessor.type': 'DataPreprocessor', 'data_preprocessor.non_blocking': True}
+    with pytest.raises(ValueError, match='DataPreprocessor, which hands pictures on'):
+        load_config('i2ilr_heads64', {f'model.{k}': v for k, v in wrong.items()})
+
+
+@pytest.mark.parametrize('kind', ['mmagic.I2ILR', 'i2ilr_mm.models.i2ilr.I2ILR', I2ILR])
+def test_however_the_model_is_written(cfg, kind):
+    cfg.model.type = kind
+    cfg.val_cfg = dict(type='ValLoop')
+    with pytest.raises(ValueError, match='MultiValLoop'):
+        check_parts(cfg)
 
 
 def test_a_plain_dict_is_checked_as_well(cfg):

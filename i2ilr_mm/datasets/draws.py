@@ -1,19 +1,52 @@
 """One draw of a training picture: which one, and the chance that augments it."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 
-class Draw(NamedTuple):
-    """A picture of a pool by its index, and the seed of its augmentation this time."""
+class Draw(int):
+    """A picture of a pool by its index, and the seed of its augmentation this time.
 
-    picture: int
+    It is an index wherever one is asked for. What ConcatDataset and RepeatDataset make of it, an
+    index into the pool inside, has its seed.
+
+    Attributes:
+        seed: Seed of the augmentation.
+    """
+
     seed: int
+
+    def __new__(cls, picture: int, seed: int) -> Draw:
+        draw = super().__new__(cls, picture)
+        draw.seed = seed
+        return draw
+
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
+        return int(self), self.seed  # for the loader's workers
+
+    def __sub__(self, other: int) -> Draw:
+        return Draw(int(self) - other, self.seed)
+
+    def __mod__(self, other: int) -> Draw:
+        return Draw(int(self) % other, self.seed)
+
+    def __eq__(self, other: object) -> bool:
+        return int(self) == other and self.seed == getattr(other, 'seed', self.seed)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # int has one of its own
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def __repr__(self) -> str:
+        return f'Draw({int(self)}, seed={self.seed})'
 
 
 @contextmanager

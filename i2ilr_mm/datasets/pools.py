@@ -74,7 +74,7 @@ class ImagePool(BaseDataset):
         if not isinstance(idx, Draw):
             return super().__getitem__(idx)
         with seeded(idx.seed):
-            return super().__getitem__(idx.picture)
+            return super().__getitem__(int(idx))
 
     def _join_prefix(self) -> None:
         """Paths are made in load_data_list; BaseDataset's joining does not know zips."""

@@ -48,7 +48,7 @@ def _batch(runner: Runner, behind: int) -> str:
     first = loop.images_seen - (behind + 1) * loop.batch_size
     dataset = loop.dataloader.dataset
     draws = loop.sampler.draws(first, loop.batch_size)
-    return ', '.join(dataset.get_data_info(draw.picture)['name'] for draw in draws)
+    return ', '.join(dataset.get_data_info(int(draw))['name'] for draw in draws)
 
 
 def _advice(runner: Runner) -> str:

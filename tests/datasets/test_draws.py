@@ -1,3 +1,4 @@
+import copy
 import random
 from itertools import islice
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmagic.registry import TRANSFORMS
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
 from torch.utils.data import DataLoader
 
 from i2ilr_mm.datasets import ImagePool, LoadPicture
@@ -65,3 +66,26 @@ def test_workers_and_ranks_change_no_flip(pool, monkeypatch):
     parts = [read(rank, 3, workers) for rank, workers in ((0, 0), (1, 2), (2, 0))]
     assert sorted(alone) == sorted(image for part in parts for image in part)
     assert 12 < len(set(alone)) <= 24
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize(
+    'wrap', [lambda pool: ConcatDataset([pool, copy.deepcopy(pool)]), lambda p: RepeatDataset(p, 2)]
+)
+def test_pools_that_are_wrapped_keep_the_seeds(pool, wrap, workers):
+    data = wrap(pool)
+    sampler = PairSampler(data, 0)
+    loader = DataLoader(data, 6, False, sampler, None, workers, pseudo_collate)
+    batches = [batch['inputs'] for batch in islice(loader, 4)]  # an epoch
+    images = [image.numpy().tobytes() for batch in batches for image in batch]
+    draws = sampler.draws(0, 24)
+    assert sorted(map(int, draws)) == list(range(24))
+    assert images == [picture(pool[Draw(draw % 12, draw.seed)]) for draw in draws]
+    assert len(set(images)) > 12
+
+
+def test_a_draw_is_an_index():
+    draw = Draw(3, 7)
+    assert [0, 1, 2, 3][draw] == 3 and draw == 3 and repr(draw) == 'Draw(3, seed=7)'
+    assert draw != Draw(3, 8) and draw == Draw(3, 7) != Draw(2, 7)
+    assert len({draw, Draw(3, 8), Draw(3, 7)}) == 2

@@ -23,7 +23,7 @@ def draw(
 
 
 def pictures(draws: list[Draw]) -> list[int]:
-    return [draw.picture for draw in draws]
+    return [int(draw) for draw in draws]
 
 
 @pytest.mark.parametrize('world', [2, 3, 4])

@@ -59,12 +59,25 @@ def load_weights_only(filename: str, map_location: Any = None) -> Any:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # the kinds differ between torch versions and kinds of damage
-        named = re.search(r'(?:GLOBAL|class) ([\w.]+)', str(error))
-        reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
-        raise ValueError(
-            f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: "
-            f'{reason}; code in checkpoints is never loaded'
-        ) from error
+        raise ValueError(_why_not(filename, str(error))) from error
+
+
+def _why_not(filename: str, error: str) -> str:
+    """Why a checkpoint cannot be read, from what torch says."""
+    named = re.search(r'(?:GLOBAL|class) ([\w.]+)', error)
+    reason = f"it holds code ('{named[1]}')" if named else 'it is damaged or no such file'
+    advice = 'code in checkpoints is never loaded'
+    if named and named[1].endswith('.HistoryBuffer'):
+        advice += (
+            ". MMEngine's CheckpointHook writes such files: train with "
+            "default_hooks.checkpoint.type='PlainCheckpointHook', or, of a file of your own, keep "
+            "the weights: torch.save({'state_dict': torch.load(FILE, weights_only=False)"
+            "['state_dict']}, NEW_FILE)"
+        )
+    return (
+        f"'{filename}' cannot be read as a PyTorch checkpoint of tensors and plain data: {reason}; "
+        f'{advice}'
+    )
 
 
 def is_whole(path: str) -> bool:

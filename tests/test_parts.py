@@ -3,7 +3,7 @@
 from functools import reduce
 
 import pytest
-from mmagic.engine.hooks import VisualizationHook
+from mmagic.registry import HOOKS
 from mmengine.config import Config
 from mmengine.runner import Runner, ValLoop
 
@@ -43,7 +43,11 @@ def cfg() -> Config:
             [dict(type='mmengine.VisualizationHook', interval=1, fixed_input=True)],
             'SampleGridHook draws them',
         ),
-        ('custom_hooks', [object.__new__(VisualizationHook)], 'SampleGridHook draws them'),
+        (
+            'custom_hooks',
+            [object.__new__(HOOKS.get('VisualizationHook'))],
+            'SampleGridHook draws them',
+        ),
         ('model.data_preprocessor.type', 'DataPreprocessor', "set .*'I2ILRPreprocessor'"),
         ('model.data_preprocessor.type', 'mmengine.ImgDataPreprocessor', 'I2ILRPreprocessor'),
         ('val_dataloader.dataset.type', 'ConcatDataset', 'ConcatDataset.* one PairedPool'),

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from i2ilr_mm.config import load_config
+from i2ilr_mm.loading import load_weights_only
 from i2ilr_mm.models import SoftplusGANLoss
 
 CHILD = f"""
@@ -71,6 +72,55 @@ def test_epochs_with_mmengines_sampler(child, heads, tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 6  # 12 pictures, 2 a step
+
+
+def test_parts_of_mmengine_with_our_model(child, heads, tmp_path):
+    """AdamW, clipping, a moving average, its sampler and loop; its hook's checkpoint says why not."""
+    cfg = load_config(child, dict(data_root=str(heads)))
+    cfg.work_dir, cfg.val_dataloader, cfg.val_cfg, cfg.val_evaluator = (
+        str(tmp_path),
+        None,
+        None,
+        None,
+    )
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=3)
+    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg.optim_wrapper.generator = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.1),
+        clip_grad=dict(max_norm=1e-3),
+    )
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
+    cfg.default_hooks = dict(
+        logger=dict(type='LoggerHook', interval=1),
+        checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3),
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    wrapper = runner.optim_wrapper['generator']
+    assert type(wrapper.optimizer) is torch.optim.AdamW
+    assert wrapper.message_hub.get_scalar('train/grad_norm').data[0].size == 3
+    assert all(p.grad is None or p.grad.norm() < 2e-3 for p in runner.model.generator.parameters())
+    stored = torch.load(tmp_path / 'iter_3.pth', weights_only=False)
+    averaged, live = stored['state_dict'], stored['ema_state_dict']
+    assert any(not torch.equal(averaged[name], live[f'module.{name}']) for name in averaged)
+    with pytest.raises(ValueError, match=r"type='PlainCheckpointHook'.*torch\.save"):
+        load_weights_only(str(tmp_path / 'iter_3.pth'))
+    torch.save({'state_dict': averaged}, tmp_path / 'own.pth')  # as the error says
+    assert load_weights_only(str(tmp_path / 'own.pth'))['state_dict'].keys() == averaged.keys()
+
+
+def test_joined_pools(child, heads, tmp_path):
+    """Two roots, with our own sampler and loop."""
+    pool = load_config(child, dict(data_root=str(heads))).train_dataloader.dataset
+    data = dict(_delete_=True, type='ConcatDataset', datasets=[pool, {**pool, 'split': 'val'}])
+    child.write_text(f'{child.read_text()}\ntrain_dataloader = dict(dataset={data!r})\n')
+    cfg = Config.fromfile(child)
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), val_cfg=None, val_dataloader=None))
+    cfg.val_evaluator, cfg.default_hooks.samples = None, None
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 2 and len(runner.train_dataloader.dataset) == 18
 
 
 def test_losses_of_both_sides_take_the_same_call():

@@ -1,10 +1,16 @@
 """Our metrics in configs of MMagic's own models, run by MMEngine's Runner."""
 
+import numpy as np
 import pytest
+import torch
+from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import i2ilr_mm  # noqa: F401  what custom_imports does for a config file
+from i2ilr_mm.loading import load_weights_only
 
 LOADED = [
     dict(type='LoadPicture', key='img'),
@@ -73,3 +79,100 @@ def test_a_model_that_makes_pictures_from_pictures(heads, tmp_path):
 def test_noise_needs_a_number(heads, tmp_path):
     with pytest.raises(ValueError, match='fake_nums=-1'):
         run(heads, tmp_path, UNCONDITIONAL, LOADED, dict(SCORES, from_noise=True))
+
+
+def optimisers(model) -> OptimWrapperDict:
+    networks = dict(generator=model.generator, discriminator=model.discriminator)
+    return OptimWrapperDict(
+        **{k: OptimWrapper(torch.optim.SGD(n.parameters(), 1e-3)) for k, n in networks.items()}
+    )
+
+
+def test_our_loss_in_srgan():
+    """It passes is_disc."""
+    from mmagic.structures import DataSample
+
+    init_default_scope('mmagic')
+    model = MODELS.build(
+        dict(
+            type='SRGAN',
+            data_preprocessor=dict(type='DataPreprocessor'),
+            generator=dict(type='MSRResNet', in_channels=3, out_channels=3, mid_channels=4),
+            discriminator=dict(
+                type='DCGANDiscriminator', input_scale=32, output_scale=4, out_channels=1
+            ),
+            gan_loss=dict(type='SoftplusGANLoss', loss_weight=0.5),
+            pixel_loss=dict(type='L1Loss'),
+        )
+    )
+    truth = DataSample(gt_img=torch.rand(3, 32, 32) * 255)
+    data = dict(inputs=[torch.rand(3, 8, 8) * 255] * 2, data_samples=[truth] * 2)
+    log = model.train_step(data, optimisers(model))
+    assert {'loss_gan', 'loss_d_real', 'loss_d_fake'} <= log.keys()
+    assert all(np.isfinite(float(value)) for value in log.values())
+
+
+STYLEGAN2 = dict(
+    type='StyleGAN2',
+    data_preprocessor=dict(type='DataPreprocessor'),
+    generator=dict(type='StyleGANv2Generator', out_size=8, style_channels=8, num_mlps=1),
+    discriminator=dict(type='StyleGAN2Discriminator', in_size=8),
+    loss_config=dict(r1_interval=1000, g_reg_interval=1000),  # their first step is within the test
+)
+
+
+def test_our_pool_and_hooks_in_stylegan2(heads, tmp_path):
+    """Reads, trains, counts pictures, and stores a checkpoint of plain data."""
+    copied = dict(type='CopyValues', src_keys=['img'], dst_keys=['gt'])  # where it looks
+    packed = [*LOADED, copied, dict(type='PackInputs', keys=['img'])]
+    pool = dict(type='ImagePool', data_root=str(heads), split='train', img_size=8, lr_size=4)
+    sgd = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3))
+    cfg = Config(
+        dict(
+            default_scope='mmagic',
+            custom_imports=dict(imports=['i2ilr_mm']),
+            work_dir=str(tmp_path),
+            model=STYLEGAN2,
+            train_dataloader=dict(
+                batch_size=2,
+                sampler=dict(type='InfiniteSampler'),
+                dataset=dict(pool, pipeline=packed),
+            ),
+            train_cfg=dict(by_epoch=False, max_iters=2),
+            optim_wrapper=dict(
+                constructor='MultiOptimWrapperConstructor', generator=sgd, discriminator=sgd
+            ),
+            log_processor=dict(type='LogProcessor', by_epoch=False),
+            default_hooks=dict(
+                timer=dict(type='IterTimerHook'),
+                logger=dict(type='LoggerHook', interval=1),
+                throughput=dict(type='ThroughputHook'),
+                watch=dict(type='CollapseWatchHook', interval=1),
+                checkpoint=dict(type='PlainCheckpointHook', by_epoch=False, interval=2),
+            ),
+        )
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.message_hub.get_scalar('train/loss_gen').data[0].size == 2
+    state = load_weights_only(str(tmp_path / 'iter_2.pth'))['state_dict']
+    assert any(name.startswith('generator.') for name in state)
+
+
+def test_mmagics_transforms_in_our_pool(heads):
+    """Real pictures of the scores go through them, too: 'keys' in place of our 'key'."""
+    resize = dict(type='Resize', keys=['img'], scale=(20, 24), interpolation='nearest')
+    flip = dict(type='Flip', keys=['img'], flip_ratio=1.0)
+    pool = DATASETS.build(
+        dict(
+            type='ImagePool',
+            data_root=str(heads),
+            split='train',
+            img_size=32,
+            lr_size=8,
+            pipeline=[LOADED[0], resize, flip, dict(type='PackInputs', keys=['img'])],
+        )
+    )
+    real = pool.real_image(pool.real_pictures()[0])
+    assert real.shape == (3, 24, 20)
+    assert torch.equal(pool[0]['inputs'].flip(-1), real)

@@ -48,7 +48,7 @@ def test_mmagics_own_tools(child, heads, tmp_path):
         *tool, 'train', child, '--work-dir', tmp_path / 'run', *option, cwd=tmp_path, **where
     )
     assert 'Iter(val)' in train.stdout
-    cfg = Config.fromfile(tmp_path / 'run' / 'child.py')
+    cfg = load_config(tmp_path / 'run' / 'child.py')
     generator = cfg.model.generator
     assert (generator.img_size, generator.lr_size) == (32, 16)
     assert cfg.val_dataloader.dataset.data_root == str(heads)
@@ -75,7 +75,7 @@ def test_epochs_with_mmengines_sampler(child, heads, tmp_path):
 
 
 def test_parts_of_mmengine_with_our_model(child, heads, tmp_path):
-    """AdamW, clipping, a moving average, its sampler and loop; its hook's checkpoint says why not."""
+    """AdamW, clipping, an average, its sampler and loop; its hook's checkpoint says why not."""
     cfg = load_config(child, dict(data_root=str(heads)))
     cfg.work_dir, cfg.val_dataloader, cfg.val_cfg, cfg.val_evaluator = (
         str(tmp_path),
@@ -117,7 +117,7 @@ def test_joined_pools(child, heads, tmp_path):
     child.write_text(f'{child.read_text()}\ntrain_dataloader = dict(dataset={data!r})\n')
     cfg = Config.fromfile(child)
     cfg.merge_from_dict(dict(work_dir=str(tmp_path), val_cfg=None, val_dataloader=None))
-    cfg.val_evaluator, cfg.default_hooks.samples = None, None
+    cfg.val_evaluator, cfg.default_hooks = None, dict(timer=dict(type='IterTimerHook'))
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 2 and len(runner.train_dataloader.dataset) == 18

@@ -63,8 +63,17 @@ FOR_OTHER_MODELS: dict[str, list[tuple[str, str]]] = {
     'transformers': [('transformers', '>=4.36,<4.42'), ('huggingface-hub', '>=0.20,<0.26')],
 }
 
-DEFERRED = ('scipy.signal', 'scipy.stats')
-"""Slow to import, and called by few of MMagic's models and metrics."""
+DEFERRED = (
+    'huggingface_hub',
+    'lpips',
+    'mmagic.evaluation.functional.fid_inception',  # inherits from torchvision's network
+    'pandas',
+    'scipy.ndimage',
+    'scipy.signal',
+    'scipy.stats',
+    'torchvision',
+)
+"""Slow to import, and used by few of MMagic's models and metrics, when they are called."""
 
 OLD_PINS = {  # Python 3.10
     'matplotlib': '3.10.9',

@@ -9,11 +9,13 @@ built.
 
 import sys
 from abc import ABCMeta
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import version
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -50,7 +52,6 @@ class Placeholder(ModuleType):
 
     def __init__(self, name: str, needs: str) -> None:
         super().__init__(name)
-        self.__path__ = []  # has submodules, which the finder below makes as well
         self._needs = needs
 
     def __getattr__(self, name: str) -> Any:
@@ -66,13 +67,43 @@ class Placeholder(ModuleType):
         return []
 
 
-class Deferred(ModuleType):
-    """A module of functions that is imported when one of them is called."""
+class Later:
+    """Something of a module that is imported when it is called, inherited from or looked into."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = cache(load)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _Unavailable.importing:  # a constant of a module
+            return Later(lambda: self._load()(*args, **kwargs))
+        return self._load()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
             raise AttributeError(name)
-        return lambda *args, **kwargs: getattr(import_module(self.__name__), name)(*args, **kwargs)
+        if _Unavailable.importing:
+            return Later(lambda: getattr(self._load(), name))
+        return getattr(self._load(), name)
+
+    def __mro_entries__(self, bases: tuple) -> tuple[type]:
+        return (self._load(),)
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, self._load())
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return issubclass(subclass, self._load())
+
+
+class Deferred(ModuleType):
+    """A module that is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == '__version__':
+            return version(self.__name__.partition('.')[0].replace('_', '-'))
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return Later(lambda: getattr(import_module(self.__name__), name))
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -83,16 +114,15 @@ class _Finder(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        ours = fullname in self.deferred or _owner(fullname, self.needs)
+        ours = _owner(fullname, self.needs) or _owner(fullname, self.deferred)
         return ModuleSpec(fullname, self, is_package=True) if ours else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        if spec.name in self.deferred:
-            return Deferred(spec.name)
-        return Placeholder(spec.name, self.needs[_owner(spec.name, self.needs)])
+        missing = _owner(spec.name, self.needs)
+        return Placeholder(spec.name, self.needs[missing]) if missing else Deferred(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        pass
+        module.__path__ = []  # has submodules, which are ours as well
 
 
 @contextmanager
@@ -102,7 +132,7 @@ def standing_in(needs: Mapping[str, str], deferred: Sequence[str] = ()) -> Itera
     Args:
         needs: Module -> what to say when something of it is used, such as 'needs
             pandas: pip install pandas'.
-        deferred: Modules that are slow to import, and whose functions are called later only.
+        deferred: Modules that are slow to import, and of which nothing is used until later.
     """
     deferred = [name for name in deferred if name not in sys.modules]
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if _owner(name, needs)}
@@ -114,7 +144,7 @@ def standing_in(needs: Mapping[str, str], deferred: Sequence[str] = ()) -> Itera
     finally:
         _Unavailable.importing = outer
         sys.meta_path.remove(finder)
-        for name in [n for n in sys.modules if n in deferred or _owner(n, needs)]:
+        for name in [n for n in sys.modules if _owner(n, (*deferred, *needs))]:
             del sys.modules[name]
             parent, _, last = name.rpartition('.')
             vars(sys.modules.get(parent, sys)).pop(last, None)

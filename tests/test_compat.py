@@ -149,3 +149,14 @@ def test_the_process_ends_with_nothing_kept_from_the_collector():
     )
     result = call(sys.executable, '-c', code)
     assert 'during: True True' in result.stdout and 'left: 0' in result.stdout
+
+
+def test_what_nothing_here_uses_is_not_imported_until_mmagic_does():
+    code = (
+        'import i2ilr_mm, sys, torch; from mmagic.utils import tensor2img; '
+        'heavy = "torch._dynamo torchvision pandas lpips huggingface_hub scipy.ndimage matplotlib"; '
+        'print("imported:", sys.modules.keys() & set(heavy.split())); '
+        'print("grid:", tensor2img(torch.rand(4, 3, 8, 8)).shape)'
+    )
+    result = call(sys.executable, '-c', code)
+    assert 'imported: set()' in result.stdout and 'grid: (22, 22, 3)' in result.stdout

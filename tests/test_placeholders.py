@@ -64,14 +64,47 @@ def test_it_steps_out_after_an_error():
     assert sys.meta_path == finders
 
 
-def test_deferred_modules_are_imported_when_a_function_is_called(tmp_path, monkeypatch):
-    (tmp_path / 'slow_to_import.py').write_text('def double(x): return 2 * x')
+@pytest.fixture
+def slow(tmp_path, monkeypatch) -> str:
+    """A package that nothing has imported yet."""
+    (tmp_path / 'slow_import').mkdir()
+    (tmp_path / 'slow_import/__init__.py').write_text('def double(x): return 2 * x')
+    (tmp_path / 'slow_import/nets.py').write_text('class Net:\n    size = 3\n    kind = "net"\n')
     monkeypatch.syspath_prepend(tmp_path)
-    with standing_in({}, ['slow_to_import']):
-        from slow_to_import import double
-    assert 'slow_to_import' not in sys.modules
+    yield 'slow_import'
+    for name in ('slow_import', 'slow_import.nets'):
+        sys.modules.pop(name, None)
+
+
+def test_deferred_modules_are_imported_when_a_function_is_called(slow):
+    with standing_in({}, [slow]):
+        import slow_import.nets as nets
+        from slow_import import double
+
+        constant = nets.Net()
+    assert slow not in sys.modules and not sys.modules.keys() & {'slow_import.nets'}
     assert double(x=3) == 6
-    assert sys.modules.pop('slow_to_import').double is not double
+    assert sys.modules[slow].double is not double
+    assert constant.size == nets.Net().size == nets.Net.size == 3
+
+
+def test_deferred_classes_are_classes_once_they_are_used(slow):
+    with standing_in({}, [slow]):
+        from slow_import.nets import Net
+
+    class Mine(Net):
+        size = 4
+
+    real = sys.modules['slow_import.nets'].Net
+    assert Mine.__mro__[1] is real and Mine.kind == 'net'
+    assert isinstance(real(), Net) and issubclass(Mine, Net) and not isinstance(3, Net)
+
+
+def test_missing_goes_before_deferred(slow):
+    with standing_in({slow: 'needs it'}, [slow]):
+        from slow_import import double
+    with pytest.raises(ImportError, match='needs it'):
+        double(3)
 
 
 def test_a_placeholder_can_be_inspected():

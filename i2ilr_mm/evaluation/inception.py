@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from mmagic.evaluation.functional.fid_inception import fid_inception_v3
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
@@ -89,6 +88,8 @@ class InceptionTF(_Inception):
 
     @staticmethod
     def architecture() -> Any:
+        from mmagic.evaluation.functional.fid_inception import fid_inception_v3
+
         return fid_inception_v3(load_ckpt=False)
 
     def forward(self, images: Tensor) -> Tensor:

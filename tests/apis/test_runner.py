@@ -35,3 +35,12 @@ def test_what_a_runner_is_given(monkeypatch, gpu, deterministic):
     assert built == [cfg]
     assert cfg.train_dataloader.pin_memory is gpu and cfg.val_dataloader.pin_memory is not gpu
     assert os.environ.get('CUBLAS_WORKSPACE_CONFIG') == (':4096:8' if deterministic else None)
+
+
+def test_only_a_root_that_is_used_must_exist(monkeypatch):
+    monkeypatch.setattr(runner.Runner, 'from_cfg', lambda cfg: 'built')
+    cfg = Config(dict(data_root='nowhere', linked={'model.img_size': 3}))
+    assert build_runner(cfg) == 'built'
+    cfg.linked['train_dataloader.dataset.data_root'] = 'nowhere'
+    with pytest.raises(FileNotFoundError, match="data_root 'nowhere' does not exist"):
+        build_runner(cfg)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, TINY, call
+from mmengine.config import Config
+
+from i2ilr_mm.benchmark.pictures import data_root
 
 DRAW = 'model.projected_discriminator.seed=1'
 """With draw 2 one activation of P is 1e-7 of the usual size, on either side of zero by rounding."""
@@ -83,3 +86,11 @@ def test_choices(tmp_path):
     ):
         result = call(*TOOL, *wrong, check=False)
         assert result.returncode != 0 and message in result.stdout
+
+
+def test_it_times_the_training_pictures(heads):
+    cfg = Config(dict(data_root='x', train_dataloader=dict(dataset=dict(data_root=str(heads)))))
+    assert data_root(cfg) == str(heads)
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[])
+    with pytest.raises(ValueError, match='dataset is ConcatDataset, and one ImagePool is timed'):
+        data_root(cfg)

@@ -244,44 +244,57 @@ def tiffs() -> Iterator[Case]:
         value = smooth(1)[..., 0] > threshold
         lit = value if kind == 'minisblack' else ~value
         yield Case(f'tiff1-{kind}', tiff(value, photometric=kind), grey(lit.astype(float)))
-    yield from deep_greys()
+    yield from deep_tiffs()
 
 
-def tiff_by_hand(packed: bytes, bits: int, photometric: int, order: str = '<') -> bytes:
-    """One strip of grey pixels, packed as TIFF 6.0 says."""
-    tags = [
-        (256, 4, W),
-        (257, 4, H),
-        (258, 3, bits),
-        (259, 3, 1),
-        (262, 3, photometric),
-        (273, 4, 8),
-        (277, 3, 1),
-        (278, 4, H),
-        (279, 4, len(packed)),
-    ]
-    packed += b'\0' * (len(packed) % 2)
-    mark = b'II*\0' if order == '<' else b'MM\0*'
-    entries = b''.join(
-        struct.pack(order + 'HHI', tag, kind, 1)
-        + (struct.pack(order + 'I', v) if kind == 4 else struct.pack(order + 'HH', v, 0))
-        for tag, kind, v in tags
+def tiff_by_hand(
+    samples: np.ndarray, bits: int, photometric: int, order: str = '<', more: dict | None = None
+) -> bytes:
+    """One strip of (H, W, channels) integers, packed as TIFF 6.0 says; ``more`` are short tags."""
+    lines = ((samples.astype(np.int64)[..., None] >> np.arange(bits - 1, -1, -1)) & 1).reshape(
+        H, -1
     )
-    head = mark + struct.pack(order + 'I', 8 + len(packed))
-    return head + packed + struct.pack(order + 'H', len(tags)) + entries + b'\0' * 4
+    packed = np.packbits(lines.astype(np.uint8), axis=1).tobytes()
+    channels = samples.shape[2]
+    short = {258: [bits] * channels, 259: [1], 262: [photometric], 277: [channels], 284: [1]}
+    short |= {tag: [value] for tag, value in (more or {}).items()}
+    long = {256: [W], 257: [H], 273: [8], 278: [H], 279: [len(packed)]}
+    packed += b'\0' * (len(packed) % 2)
+    after = 8 + len(packed) + 2 + 12 * (len(short) + len(long)) + 4
+    entries, outside = b'', b''
+    for tag, values in sorted({**short, **long}.items()):
+        data = struct.pack(f'{order}{len(values)}{"HI"[tag in long]}', *values)
+        if len(data) > 4:
+            data, outside = struct.pack(f'{order}I', after + len(outside)), outside + data
+        entries += struct.pack(f'{order}HHI', tag, 3 + (tag in long), len(values))
+        entries += data.ljust(4, b'\0')
+    head = (b'II*\0' if order == '<' else b'MM\0*') + struct.pack(f'{order}I', 8 + len(packed))
+    count = struct.pack(f'{order}H', len(short) + len(long))
+    return head + packed + count + entries + b'\0' * 4 + outside
 
 
-def deep_greys() -> Iterator[Case]:
-    for bits, white, order in itertools.product((2, 4, 10, 12, 14), (0, 1), '<>'):
-        value = quantised(smooth(1), bits)[..., 0].astype(np.int64)
-        lines = ((value[..., None] >> np.arange(bits - 1, -1, -1)) & 1).reshape(H, -1)
-        packed = np.packbits(lines.astype(np.uint8), axis=1).tobytes()
-        share = value / (2**bits - 1)
-        yield Case(
-            f'tiff{bits}-{"white" if white == 0 else "black"}-is-zero-{"LB"[order == ">"]}',
-            tiff_by_hand(packed, bits, white, order),
-            grey(share if white else 1 - share),
-        )
+def deep_tiffs() -> Iterator[Case]:
+    for bits, order in itertools.product((2, 4, 10, 12, 14), '<>'):
+        full, end = 2**bits - 1, 'LB'[order == '>']
+        value = quantised(smooth(1), bits)
+        for white in (0, 1):
+            share = value[..., 0] / full if white else 1 - value[..., 0] / full
+            name = f'tiff{bits}-{"black" if white else "white"}-is-zero-{end}'
+            yield Case(name, tiff_by_hand(value, bits, white, order), grey(share))
+        if bits < 10:
+            continue
+        value = quantised(smooth(4), bits)
+        share = value / full
+        data = tiff_by_hand(value[..., :3], bits, 2, order)
+        yield Case(f'tiff{bits}-rgb-{end}', data, share[..., :3] * 255)
+        data = tiff_by_hand(value, bits, 2, order, {338: 2})
+        shown = over_white(share[..., :3] * 255, share[..., 3])
+        yield Case(f'tiff{bits}-rgba-{end}', data, shown, 2)
+    for channels, orientation in itertools.product((1, 3), (3, 6)):
+        value = quantised(smooth(channels), 12)
+        data = tiff_by_hand(value, 12, 2 if channels == 3 else 1, '<', {274: orientation})
+        shown = np.broadcast_to(value / 4095 * 255, (H, W, 3))
+        yield Case(f'tiff12-{channels}-turned{orientation}', data, turned(shown, orientation))
 
 
 # BMP, by hand

@@ -7,19 +7,22 @@ tags of TIFF files, colour profiles, alpha channels that nobody filled.
 import io
 import os
 import re
-import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import lru_cache
+from logging import WARNING
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from mmengine.logging import print_log
+from PIL import Image, UnidentifiedImageError
 
 from i2ilr.files import shown
 
 from .rgb import UNDECODABLE, convert
+from .tiffs import collect_stderr, is_deep_planar, is_tiff, open_by_libtiff, read_deep, what_tiff_is
 
 Image.init()
 FORMATS: list[str] = [
@@ -87,19 +90,43 @@ def read_with(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> 
     Raises:
         PictureError: If it cannot be read.
     """
-    problem: BaseException | None = None
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        for chunks in (None, (b'iCCP', b'eXIf'), (b'eXIf',), ()):
-            bare = data if chunks is None else without_metadata(data, chunks)
-            try:
-                with _open(io.BytesIO(bare)) as image:
-                    return operation(image)
-            except UNDECODABLE as error:
-                problem = problem or error
-    if isinstance(problem, UnidentifiedImageError):
-        raise PictureError(f"'{name}' {what_it_is(data)}") from problem
-    raise PictureError(f"'{name}' cannot be decoded: {problem}") from problem
+    lines: list[str] = []
+    try:
+        with warnings.catch_warnings(), collect_stderr(lines) if is_tiff(data) else nullcontext():
+            warnings.simplefilter('ignore')
+            result = _first_that_works(data, operation)
+    except UnidentifiedImageError as error:
+        raise PictureError(f"'{name}' {what_it_is(data)}") from error
+    except UNDECODABLE as error:
+        reason = lines[0] if lines else error
+        raise PictureError(f"'{name}' cannot be decoded: {reason}") from error
+    if lines:
+        _warn_once(f"'{name}' is damaged, and read as far as it goes: {lines[0]}")
+    return result
+
+
+def _first_that_works(data: bytes, operation: Callable[[Image.Image], T]) -> T:
+    problems: list[Exception] = []
+    for bare in _without_more_and_more(data):
+        try:
+            with _open(io.BytesIO(bare)) as image:
+                return operation(image)
+        except UNDECODABLE as error:
+            problems.append(error)
+    raise problems[0]
+
+
+@lru_cache(maxsize=4096)
+def _warn_once(text: str) -> None:
+    print_log(text, 'current', WARNING)
+
+
+def _without_more_and_more(data: bytes) -> Iterator[bytes]:
+    yield data
+    if is_png(data):
+        yield from (without_metadata(data, keep) for keep in ((b'iCCP', b'eXIf'), (b'eXIf',), ()))
+    elif data.startswith(JPEG):
+        yield without_metadata(data)
 
 
 def open_picture(file: Any) -> Image.Image:
@@ -122,83 +149,27 @@ def _open(file: Any) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        deep = _deep_grey(file)
+        if isinstance(file, (str, os.PathLike)):
+            file = io.BytesIO(Path(file).read_bytes())
+        file.seek(0)
+        deep = read_deep(file.read())
         if deep is None:
             raise
         return deep
-    if image.format == 'TIFF' and _is_deep_planar(image):
-        return _open_by_libtiff(image)
-    return image
-
-
-def _deep_grey(file: Any) -> Image.Image | None:
-    """Read a TIFF of one channel of 10 to 16 bits by OpenCV, as Pillow cannot.
-
-    OpenCV gives the values as stored, times what makes them 16 bits.
-    """
-    if isinstance(file, (str, os.PathLike)):
-        file = io.BytesIO(Path(file).read_bytes())
-    file.seek(0)
-    data = file.read()
-    tags = _deep_grey_tags(data)
-    if tags is None:
-        return None
-    try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    if values is None or values.ndim != 2 or values.dtype != np.uint16:
-        return None
-    bits, black_is_zero = tags
-    full = (2**bits - 1) * 2 ** (16 - bits)
-    share = values / full if black_is_zero else 1 - values / full
-    image = Image.fromarray((share * 65535).round().astype(np.uint16))
-    image.format = 'TIFF'
-    return image
-
-
-def _deep_grey_tags(data: bytes) -> tuple[int, bool] | None:
-    """Bits a pixel, and whether 0 is black; None for anything but one channel of 10 to 16 bits."""
-    if data[:4] not in (b'II*\0', b'MM\0*'):
-        return None
-    try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
-        stream = io.BytesIO(data)
-        stream.seek(tags.next)
-        tags.load(stream)
-        bits = tags.get(258, (1,))
-    except UNDECODABLE:
-        return None
-    if len(bits) != 1 or bits[0] not in (10, 12, 14, 16) or tags.get(262) not in (0, 1):
-        return None
-    return bits[0], tags[262] == 1
-
-
-_libtiff_lock = threading.Lock()
-
-
-def _is_deep_planar(image: Any) -> bool:
-    """Whether red, green and blue lie one after the other, with more than 8 bits each."""
-    bits = image.tag_v2.get(258, (1,))
-    return image.tag_v2.get(284) == 2 and len(bits) > 1 and max(bits) > 8
-
-
-def _open_by_libtiff(image: Any) -> Image.Image:
-    """Open a TIFF by libtiff: Pillow's own reader takes the bytes of such planes apart."""
-    file = image.fp
-    file.seek(0)
-    with _libtiff_lock:
-        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
-        try:
-            return Image.open(file, formats=['TIFF'])
-        finally:
-            TiffImagePlugin.READ_LIBTIFF = before
+    return open_by_libtiff(image) if image.format == 'TIFF' and is_deep_planar(image) else image
 
 
 # Metadata that stops Pillow
 
 PIXELS = (b'IHDR', b'PLTE', b'IDAT', b'IEND', b'tRNS')
 """The chunks that the pixels of a PNG are made of."""
+
+
+JPEG = b'\xff\xd8\xff'
+
+
+def is_png(data: bytes) -> bool:
+    return data.startswith(b'\x89PNG\r\n\x1a\n')
 
 
 def without_metadata(data: bytes, keep: tuple[bytes, ...] = ()) -> bytes:
@@ -211,10 +182,10 @@ def without_metadata(data: bytes, keep: tuple[bytes, ...] = ()) -> bytes:
         data: The file.
         keep: Chunks of a PNG to keep, besides :data:`PIXELS`.
     """
-    if data.startswith(b'\x89PNG\r\n\x1a\n'):
+    if is_png(data):
         chunks = (*PIXELS, *keep)
         return data[:8] + b''.join(chunk for kind, chunk in _png_chunks(data) if kind in chunks)
-    if data.startswith(b'\xff\xd8\xff'):
+    if data.startswith(JPEG):
         return _bare_jpeg(data)
     return data
 
@@ -274,4 +245,4 @@ def what_it_is(data: bytes, unknown: str = f'is no picture ({", ".join(FORMATS)}
     for pattern, kind, remedy in _KINDS:
         if re.match(pattern.encode('latin-1'), data[:1024], re.IGNORECASE | re.DOTALL):
             return f'is {kind}, and not read: {remedy}'
-    return unknown
+    return what_tiff_is(data) or unknown

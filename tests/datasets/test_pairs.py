@@ -108,7 +108,7 @@ def test_pair_file_is_written_then_read(heads, tmp_path, monkeypatch):
     name = next(iter(stored))
     stored[name] = list(reversed(stored[name]))
     path.write_text(json.dumps(dict(first.choice(), pairs=stored)))
-    assert pairs(heads, n_targets=2, pair_file=f'~/{path.name}').pairs() == stored
+    assert pairs(heads, n_targets=2, pair_file=f'~/deep/{path.name}').pairs() == stored
     with pytest.raises(ValueError, match=r"pairs.json.*'pair_seed': 0.*'pair_seed': 9"):
         pairs(heads, n_targets=2, pair_seed=9, pair_file=str(path))
 

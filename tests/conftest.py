@@ -36,10 +36,13 @@ def forks() -> subprocess.Popen:
     )
 
 
-def fork(argv: list[str], cwd: Path) -> subprocess.CompletedProcess:
-    """Run a Python script in a process that has imported PyTorch and MMagic before."""
+def fork(argv: list[str], cwd: Path, kill: float | None = None) -> subprocess.CompletedProcess:
+    """Run a Python script in a process that has imported PyTorch and MMagic before.
+
+    After ``kill`` seconds it is killed, if it runs still.
+    """
     with tempfile.NamedTemporaryFile('r', encoding='utf-8') as output:
-        command = dict(argv=argv, cwd=str(cwd), output=output.name)
+        command = dict(argv=argv, cwd=str(cwd), output=output.name, kill=kill)
         server = forks()
         server.stdin.write(json.dumps(command) + '\n')
         server.stdin.flush()

@@ -3,22 +3,29 @@
 The commands of tools/ take four CPU seconds to import PyTorch and MMagic before they begin. A child
 of this process has that behind it, and is otherwise a process of its own: with its own arguments,
 folder, output and exit code. It reads one command a line from stdin, as JSON, and answers with the
-exit code. It runs no training itself, as autograd cannot be used after a fork if it was before.
+exit code. If one says ``kill``, it is killed after so many seconds. This process runs no training
+itself, as autograd cannot be used after a fork if it was before.
 """
 
 import json
 import os
 import runpy
+import signal
 import sys
+import time
 
 
 def serve() -> None:
     """Answer commands until stdin ends."""
     for line in sys.stdin:
         command = json.loads(line)
+        kill = command.pop('kill')
         child = os.fork()
         if not child:
             return become(**command)  # and on to the end of this script, where Python ends
+        if kill is not None:
+            time.sleep(kill)
+            os.kill(child, signal.SIGKILL)  # until it is waited for, no other has its number
         _, status = os.waitpid(child, 0)
         os.write(ANSWERS, f'{os.waitstatus_to_exitcode(status)}\n'.encode())
 

@@ -7,12 +7,13 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 from torch import nn
 
-from i2ilr.files import at_home
+from i2ilr.files import at_home, replacing
 from i2ilr.scores import number
 
 from ..datasets.pictures import EMBEDDED
@@ -132,12 +133,24 @@ def save_pretrained(network: nn.Module, facts: dict[str, Any], folder: str) -> N
         FileExistsError: If the folder has anything in it.
     """
     folder = at_home(folder)
-    if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
+    card = model_card(facts, os.path.basename(os.path.abspath(folder)))
+    if os.path.exists(folder) and not _is_unfinished(folder, card):
         raise FileExistsError(f"'{folder}' exists and is not empty; give a new folder")
     os.makedirs(folder, exist_ok=True)
+    # The weights come last: a folder that has them is whole.
+    with replacing(os.path.join(folder, CARD_FILE)) as partial:
+        Path(partial).write_text(card, encoding='utf-8')
     write_release(network, facts, os.path.join(folder, WEIGHTS_FILE))
-    with open(os.path.join(folder, CARD_FILE), 'w', encoding='utf-8') as file:
-        file.write(model_card(facts, os.path.basename(os.path.abspath(folder))))
+
+
+def _is_unfinished(folder: str, card: str) -> bool:
+    """Whether a folder is empty, or has no more than what a kill leaves of writing it."""
+    if not os.path.isdir(folder):
+        return False
+    names = [name for name in os.listdir(folder) if not name.endswith('.partial')]
+    if names != [CARD_FILE]:
+        return not names
+    return Path(folder, CARD_FILE).read_text(encoding='utf-8', errors='replace') == card
 
 
 def push_to_hub(

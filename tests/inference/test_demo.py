@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from i2ilr_mm.inference.demo import create_app
+from i2ilr_mm.inference.demo import create_app, serve
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or ''
 EXAMPLES = 'embedded:heads64'
@@ -114,6 +114,18 @@ def test_mistakes_are_told(client, form, message):
 def test_large_uploads_are_refused(client):
     answer = ask(client, source=(io.BytesIO(bytes(2_000_000)), 'a.jpg'))
     assert answer.status_code == 413 and 'larger than the 1 MB' in answer.json['error']
+
+
+@pytest.mark.parametrize('listens', [True, False])
+def test_a_port_that_is_taken(translator, listens):
+    """Also if whoever has it does not listen yet."""
+    with socket.socket() as other:
+        other.bind(('127.0.0.1', 0))
+        if listens:
+            other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f'127.0.0.1:{port} cannot be served.*another --port'):
+            serve(create_app(translator, EXAMPLES), 'localhost', port)
 
 
 RESULT_CELL = """async ([row, column]) => {

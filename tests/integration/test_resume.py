@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT, TINY
+from states import assert_same, state
 
 WORKER = Path(__file__).parent / 'resume_worker.py'
 STEPS, BATCH = 8, 4
@@ -60,27 +60,6 @@ def batches(path) -> dict[int, list[str]]:
     for line in journal(path):
         assert result.setdefault(line['step'], line['pictures']) == line['pictures']
     return result
-
-
-def state(path) -> dict:
-    return torch.load(path, weights_only=True)
-
-
-def assert_same(a, b, name: str = '') -> None:
-    """Every tensor and number, bit by bit."""
-    assert type(a) is type(b), name
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), name
-        for key in a:
-            assert_same(a[key], b[key], f'{name}.{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), name
-        for i, (left, right) in enumerate(zip(a, b)):
-            assert_same(left, right, f'{name}.{i}')
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), name
-    else:
-        assert a == b, name
 
 
 def assert_same_end(whole: Path, resumed: Path) -> None:

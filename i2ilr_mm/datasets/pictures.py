@@ -77,8 +77,8 @@ def list_pictures(root: str) -> list[str]:
 def left_out(root: str) -> dict[str, list[str]]:
     """What is below a resolved root besides pictures and hidden files: kind -> sorted names.
 
-    The kind of a file is its suffix; others are pipes, sockets, devices, folders that cannot be
-    opened, links to folders that are read already, and names that lead out of a zip.
+    The kind of a file is its suffix; others are a pipe, a socket, a device, a folder that cannot be
+    opened, a link to a folder that is read already, and a name that leads out of a zip.
     """
     others: dict[str, list[str]] = {}
     for name, kind in sorted(_entries(root)):
@@ -89,9 +89,9 @@ def left_out(root: str) -> dict[str, list[str]]:
 
 
 def in_words(others: dict[str, list[str]]) -> str:
-    """What :func:`left_out` gave, as '2 .heic (first 'a.heic'), 1 pipes ('b.png')'."""
+    """What :func:`left_out` gave, as '2 x .heic (first 'a.heic'), 1 x pipe ('b.png')'."""
     return ', '.join(
-        f"{len(names)} {kind} ({'first ' * (len(names) > 1)}'{shown(names[0])}')"
+        f"{len(names)} x {kind} ({'first ' * (len(names) > 1)}'{shown(names[0])}')"
         for kind, names in sorted(others.items())
     )
 
@@ -105,7 +105,7 @@ def _entries(root: str) -> Iterator[tuple[str, str]]:
         parts = name.split('/')
         # '' is what an absolute name begins with.
         if '' in parts or '..' in parts:
-            yield name, 'names that lead out of the zip'
+            yield name, 'name that leads out of the zip'
         elif not any(_is_hidden(part) for part in parts):
             yield name, ''
 
@@ -121,13 +121,13 @@ def _entries_below(root: str) -> Iterator[tuple[str, str]]:
         inner = folders.pop() if folders else links.popleft()
         real = os.path.realpath(os.path.join(root, inner))
         if real in visited:
-            yield inner[:-1], 'links to folders that are read already'
+            yield inner[:-1], 'link to a folder that is read already'
             continue
         visited.add(real)
         try:
             names = sorted(name for name in os.listdir(real) if not _is_hidden(name))
         except OSError:
-            yield inner[:-1], 'folders that cannot be opened'
+            yield inner[:-1], 'folder that cannot be opened'
             continue
         for name in names:
             path = os.path.join(real, name)
@@ -142,8 +142,8 @@ def _kind(path: str) -> str:
         mode = os.stat(path).st_mode
     except OSError:
         return ''  # what is missing behind a link is listed, and named when it is read
-    kinds = {stat.S_IFREG: '', stat.S_IFIFO: 'pipes', stat.S_IFSOCK: 'sockets'}
-    return kinds.get(stat.S_IFMT(mode), 'devices')
+    kinds = {stat.S_IFREG: '', stat.S_IFIFO: 'pipe', stat.S_IFSOCK: 'socket'}
+    return kinds.get(stat.S_IFMT(mode), 'device')
 
 
 def natural(name: str) -> tuple:

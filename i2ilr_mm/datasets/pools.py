@@ -1,6 +1,7 @@
 """Pools of pictures: all of one split of a folder tree or zip."""
 
 import hashlib
+import os
 from functools import cached_property
 from logging import INFO, WARNING
 from typing import Any
@@ -28,7 +29,7 @@ from .pictures import (
     read_bytes,
     resolve_root,
 )
-from .splits import SPLITS, split_names
+from .splits import SPLITS, split_names, splits_named
 
 
 @DATASETS.register_module()
@@ -113,7 +114,7 @@ class ImagePool(BaseDataset):
         used = {name for split in SPLITS for name in split_names(names, split)}
         others = left_out(self.resolved_root)
         if outside := [name for name in names if name not in used]:
-            others['pictures outside the split folders'] = outside
+            others['picture outside the split folders'] = outside
         if others:
             harmless = {kind for kind in others if kind[0] == '.'} - {*OTHER_PICTURES}
             print_log(
@@ -122,6 +123,8 @@ class ImagePool(BaseDataset):
                 'current',
                 INFO if others.keys() <= harmless | {'no suffix'} else WARNING,
             )
+        held_out = [n for n in self.real_pictures() if splits_named(_stem(n)) - {'train'}]
+        _warn('pictures that are trained on have names that speak of val or test', held_out)
 
     def _check_pictures(self, paths: list[str]) -> None:
         """Read every header before work starts, and name all bad files in one error."""
@@ -199,6 +202,10 @@ class ImagePool(BaseDataset):
             f'{type(self).__name__}(data_root={self.data_root!r}, split={self.split!r}, '
             f'img_size={self.img_size}, lr_size={self.lr_size}, pipeline={self.pipeline})'
         )
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _warn(text: str, pictures: list[str]) -> None:

@@ -102,7 +102,7 @@ def _pictures_at(place: str, out: str) -> list[tuple[str, str]]:
     if '**' in place:  # which looks into folders itself
         others = [path for path in others if not os.path.isdir(path)]
     if others:
-        what = in_words({'folders, pipes or the like': others})
+        what = in_words({'folder, pipe or the like': others})
         print(f"left out of what '{shown(place)}' matches: {what}")
     return pictures
 

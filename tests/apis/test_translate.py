@@ -42,7 +42,7 @@ def test_a_folder_and_what_cannot_be_used_in_it(translator, heads, tmp_path, cap
     output = capsys.readouterr()
     told = output.out + output.err
     assert told.count('passed over: ') == 2 and '0 bytes' in told
-    assert told.count("1 .txt ('notes.txt')") == 1
+    assert told.count("1 x .txt ('notes.txt')") == 1
     assert '2 of 4 pairs translated' in told
 
 
@@ -286,9 +286,9 @@ def test_folders_with_two_links_to_themselves(translator, pictures, tmp_path, ca
     call = pictures[1:2], str(tmp_path / 'out')
     assert translate_files(translator, [str(folder)], *call) == (1, 0)
     told = capsys.readouterr().out
-    assert "2 links to folders that are read already (first 'one'), 1 pipes ('p.jpg')" in told
+    assert "2 x link to a folder that is read already (first 'one'), 1 x pipe ('p.jpg')" in told
     assert translate_files(translator, [f'{folder}/*'], *call) == (1, 0)
-    assert "3 folders, pipes or the like (first '" in capsys.readouterr().out
+    assert "3 x folder, pipe or the like (first '" in capsys.readouterr().out
 
 
 def test_names_equal_but_for_their_normal_form(translator, pictures, tmp_path):

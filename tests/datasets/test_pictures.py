@@ -220,7 +220,7 @@ def test_folders_that_cannot_be_opened_are_named(tmp_path, colours, monkeypatch)
 
     monkeypatch.setattr(os, 'listdir', listdir)  # root may open any folder
     assert list_pictures(str(tmp_path)) == ['a.png']
-    assert left_out(str(tmp_path)) == {'folders that cannot be opened': ['shut']}
+    assert left_out(str(tmp_path)) == {'folder that cannot be opened': ['shut']}
 
 
 def test_names_of_two_lines_make_messages_of_one(tmp_path):
@@ -244,9 +244,9 @@ def test_pipes_and_links_to_themselves(tmp_path, colours):
         sock.bind(f'{folder}/s.png')
     assert list_pictures(str(folder)) == ['deep/a.png', 'gone.png']
     assert left_out(str(folder)) == {
-        'pipes': ['pipe.png'],
-        'sockets': ['s.png'],
-        'links to folders that are read already': ['deep/again'],
+        'pipe': ['pipe.png'],
+        'socket': ['s.png'],
+        'link to a folder that is read already': ['deep/again'],
     }
     with pytest.raises(PictureError, match=r'pipe\.png.*it is no file'):
         read_picture(str(folder / 'pipe.png'))

@@ -47,19 +47,33 @@ def test_what_is_left_out_is_told(heads, tmp_path, monkeypatch):
     pool(folder)
     assert (
         lines == [(lines[0][0], logging.INFO)]
-        and "1 .txt ('notes.txt'); pictures are .avif" in lines[0][0]
+        and "1 x .txt ('notes.txt'); pictures are .avif" in lines[0][0]
     )
     for name in ('train/male/a.HEIC', 'train/male/b.heic', 'c'):
         (folder / name).write_bytes(b'x')
     Image.new('RGB', (64, 64)).save(folder / 'beside.png')
     pool(folder)
     line, level = lines[1]
-    assert level == logging.WARNING and "2 .heic (first 'train/male/a.HEIC'), 1 .txt" in line
-    assert "1 no suffix ('c'), 1 pictures outside the split folders ('beside.png')" in line
+    assert level == logging.WARNING and "2 x .heic (first 'train/male/a.HEIC')" in line
+    assert "1 x no suffix ('c'), 1 x picture outside the split folders ('beside.png')" in line
     os.mkfifo(folder / 'train/pipe.png')
     (folder / 'train/again').symlink_to(folder)
     pool(folder)
-    assert "1 pipes ('train/pipe.png')" in lines[2][0] and "already ('train/again')" in lines[2][0]
+    line, _ = lines[2]
+    assert "1 x pipe ('train/pipe.png')" in line and "already ('train/again')" in line
+
+
+def test_held_out_pictures_in_one_folder_are_told(heads, tmp_path, monkeypatch):
+    """By their names alone they may be anything, so that they are used."""
+    lines = []
+    monkeypatch.setattr(pools, 'print_log', lambda line, *_: lines.append(line))
+    for i, path in enumerate(sorted(heads.rglob('*.jpg'))):
+        shutil.copy(path, tmp_path / f'{"contest" if i < 12 else "test"}_{i}.jpg')
+    names = map(os.path.basename, pool(tmp_path).real_pictures())
+    count = sum(name.startswith('test_') for name in names)
+    assert [line.partition(';')[0] for line in lines] == [
+        f'{count} pictures that are trained on have names that speak of val or test'
+    ]
 
 
 def test_large_pictures_are_told(heads, monkeypatch):

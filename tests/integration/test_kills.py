@@ -15,6 +15,8 @@ from conftest import ROOT, TINY, fork
 from PIL import Image
 from states import assert_same, state
 
+from i2ilr_mm.inference import init_model
+
 KILLS = int(os.environ.get('KILLS', 3))
 SEED = int(os.environ.get('KILL_SEED', 0))
 CONFIG = 'configs/i2ilr_heads64.py'
@@ -94,11 +96,11 @@ def test_training(heads, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def checkpoint(heads, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp('run')
-    options = ['--cfg-options', f'data_root={heads}', *OPTIONS]
-    finish(tool('train', CONFIG, '--work-dir', folder, *options))
-    return folder / 'iter_8.pth'
+def checkpoint(tmp_path_factory) -> Path:
+    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
+    path = tmp_path_factory.mktemp('run') / 'a.pth'
+    torch.save(dict(state_dict=init_model(ROOT / CONFIG, cfg_options=options).state_dict()), path)
+    return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -142,7 +144,7 @@ def test_translating(checkpoint, heads, tmp_path):
 def test_publishing(checkpoint, tmp_path, folder):
     def command(name: str) -> list[str]:
         place = tmp_path / name / ('model' if folder else 'model.safetensors')
-        return tool('publish', CONFIG, checkpoint, place, '--cfg-options', *TINY)
+        return tool('publish_model', CONFIG, checkpoint, place, '--cfg-options', *TINY)
 
     def written(name: str) -> dict[str, bytes]:
         place = tmp_path / name / ('model' if folder else '')

@@ -150,6 +150,14 @@ def test_folders_and_files(translator, tmp_path):
         assert again.facts == translator.facts
     with pytest.raises(FileExistsError, match='not empty'):
         translator.save_pretrained(folder)
+    (folder / 'model.safetensors').unlink()  # as a kill can leave it
+    (folder / 'model.safetensors.1.partial').write_bytes(b'half')
+    translator.save_pretrained(folder)
+    (folder / 'model.safetensors').rename(tmp_path / 'whole')
+    (folder / 'README.md').write_text("a user's own")
+    with pytest.raises(FileExistsError, match='not empty'):
+        translator.save_pretrained(folder)
+    (tmp_path / 'whole').rename(folder / 'model.safetensors')
     (folder / 'b.safetensors').write_bytes(b'')
     assert find_pretrained(str(folder)).endswith('model.safetensors')
     (folder / 'model.safetensors').rename(folder / 'a.safetensors')

@@ -1,7 +1,9 @@
 """From the command line to a command; what a user can mend is one line, never a traceback."""
 
 import argparse
+import codecs
 import io
+import locale
 import os
 import sys
 from importlib import import_module
@@ -29,7 +31,9 @@ READ_ONLY = ('compare', 'plot')
 
 def main(argv: list[str] | None = None) -> None:
     """The command ``i2ilr``; the first argument names what to do."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        use_utf8()
+        argv = sys.argv[1:]
     parser = argparse.ArgumentParser(
         'i2ilr',
         description='Image-to-image translation with low-resolution conditioning.',
@@ -52,6 +56,9 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
         argv: Its arguments; None takes those of the process.
         prog: What --help calls it; None takes the name of the script.
     """
+    if argv is None:
+        use_utf8()
+        argv = sys.argv[1:]
     # Threads that wait for each other spin for some microseconds, and then sleep. By default they
     # spin for milliseconds, so that beside other busy programs a step takes many times as long
     # (docs/speed.md). It has to be set before PyTorch is loaded.
@@ -61,7 +68,7 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal's code page lacks
             stream.reconfigure(errors='backslashreplace')
     command = import_module(f'i2ilr.commands.{name}')
-    argv = [_at_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    argv = [_at_home(argument) for argument in argv]
     args = command.parse_args(argv, prog or sys.argv[0])
     try:
         if name not in READ_ONLY:
@@ -70,9 +77,21 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     except (ImportError, OSError, ValueError) as error:
         if os.environ.get('I2ILR_TRACEBACK'):
             raise
-        sys.exit(f'error: {error}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
+        text = ' '.join(str(error).split())  # names can hold line breaks
+        sys.exit(f'error: {text}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
     except KeyboardInterrupt:
         sys.exit('interrupted')
+
+
+def use_utf8() -> None:
+    """Start the process again in Python's UTF-8 mode, where the locale has another code page.
+
+    There MMEngine writes its log in that code page, and PyTorch its files by names in it: names of
+    other characters end in tracebacks, or in the end of the process.
+    """
+    utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == 'utf-8'
+    if not utf8 and not sys.flags.utf8_mode and os.name == 'posix':
+        os.execv(sys.executable, [sys.executable, '-X', 'utf8', *sys.orig_argv[1:]])
 
 
 def _at_home(argument: str) -> str:

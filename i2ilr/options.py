@@ -115,8 +115,7 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
-        default='none',
-        help='how the processes of a multi-GPU run were started',
+        help="how the processes of a multi-GPU run were started; default: the config's launcher",
     )
 
 

@@ -11,14 +11,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from i2ilr.files import at_home
-from i2ilr.options import PLACES
 
-from .datasets.transforms import FITS
+from .hints import brief
 from .linking import check_followed, link, unlink
-from .lr import DOWN_METHODS, check_choice
 from .models.generator import scale_steps
 from .parts import check_parts, is_i2ilr
 from .settings import check_settings
+from .switches import settle
 
 RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
 """Top-level settings that MMEngine reads whether or not the config has them."""
@@ -71,8 +70,8 @@ def prepare(cfg: Config, changed: Iterable[str]) -> None:
     settle(cfg)
     link(cfg)
     check_followed(cfg, changed)
-    check_parts(cfg)
     check_settings(cfg)
+    check_parts(cfg)
     check_config(cfg)
 
 
@@ -134,34 +133,6 @@ def read_config(path: str | os.PathLike) -> Config:
         ) from error
 
 
-def settle(cfg: Config) -> None:
-    """Accept what users of MMEngine write to switch a part off, and MMEngine itself refuses.
-
-    A hook that is None is left out, and no workers are no persistent workers. Places that begin
-    with ~ are below the home folder.
-    """
-    _find_home(cfg._cfg_dict)
-    hooks = cfg.get('default_hooks')
-    if isinstance(hooks, dict):
-        own = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-        for name in [n for n, hook in hooks.items() if hook is None and n not in own]:
-            del hooks[name]
-    for split in ('train', 'val', 'test'):
-        loader = cfg.get(f'{split}_dataloader')
-        if isinstance(loader, dict) and loader.get('num_workers') == 0:
-            if loader.get('persistent_workers'):
-                loader['persistent_workers'] = False
-            loader.pop('prefetch_factor', None)
-
-
-def _find_home(node: Any) -> None:
-    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(value, (dict, list)):
-            _find_home(value)
-        elif name in PLACES and isinstance(value, str):
-            node[name] = at_home(value)
-
-
 def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
     """The dict or list that holds an option, and the option's key in it.
 
@@ -173,14 +144,14 @@ def _parent(cfg: Config, name: str) -> tuple[Any, Any]:
     if isinstance(parent, list):
         if not last.isdecimal() or int(last) >= len(parent):
             raise ValueError(
-                f"option '{name}': there is no '{last}' in a list of {len(parent)}, which are "
+                f'option {name!r}: there is no {last!r} in a list of {len(parent)}, which are '
                 f'counted from 0'
             )
         return parent, int(last)
     if not isinstance(parent, dict):
         raise ValueError(
-            f"option '{name}': the config has {parent!r} where '{last}' should go; give the whole "
-            f'setting, for example {".".join(path)}=\'{{"type": ..., "{last}": ...}}\''
+            f'option {name!r}: the config has {brief(parent)} where {last!r} should go; give the '
+            f'whole setting as a dict, as in SETTING=\'{{"type": ..., "NAME": ...}}\''
         )
     return parent, last
 
@@ -192,7 +163,7 @@ def _descend(node: Any, path: list[str], name: str) -> Any:
         elif isinstance(node, dict) and part in node:
             node = node[part]
         else:
-            raise ValueError(f"option '{name}': the config has no '{part}'; check the spelling")
+            raise ValueError(f'option {name!r}: the config has no {part!r}; check the spelling')
     return node
 
 
@@ -202,10 +173,15 @@ def check_known(cfg: Config, name: str) -> None:
     Raises:
         ValueError: Naming what the config has.
     """
+    if name.partition('.')[0] == 'custom_imports':
+        raise ValueError(
+            f'option {name!r} comes too late: modules are imported when the config is read; write '
+            f'custom_imports into a config of your own'
+        )
     parent, last = _parent(cfg, name)
     if parent is cfg._cfg_dict and last not in parent and last not in RUNNER_SETTINGS:
         names = ', '.join(sorted(k for k in parent if not k.startswith('_')))
-        raise ValueError(f"option '{name}' is not in the config; at the top level are: {names}")
+        raise ValueError(f'option {name!r} is not in the config; at the top level are: {names}')
 
 
 def _set(cfg: Config, options: dict[str, Any]) -> None:
@@ -223,7 +199,7 @@ def _set(cfg: Config, options: dict[str, Any]) -> None:
             parent[last] = ConfigDict(value=value)['value']
         else:
             raise ValueError(
-                f"option '{name}' is {value!r}; it has settings of its own, "
+                f'option {name!r} is {brief(value)}; it has settings of its own, '
                 f'{", ".join(current) or "none yet"}: set one of them, such as {name}.NAME=VALUE, '
                 f'or give a dict; None takes it out'
             )
@@ -239,9 +215,6 @@ def check_config(cfg: Config) -> None:
         return
     if 'img_size' in cfg and 'lr_size' in cfg:
         scale_steps(cfg.img_size, cfg.lr_size)
-    for name, choices in (('fit', FITS), ('lr_method', DOWN_METHODS)):
-        if cfg.get(name) is not None:
-            check_choice(name, cfg[name], choices)
     _check_batches(cfg)
 
 

@@ -80,6 +80,28 @@ def _why_not(filename: str, error: str) -> str:
     )
 
 
+def state_of(checkpoint: Any, path: str) -> dict[str, Any]:
+    """The state dict of one of our checkpoints, read from ``path``.
+
+    Wrappers of several GPUs put 'module.' before what they hold; the names come without it.
+
+    Raises:
+        ValueError: If it is no checkpoint of ours.
+    """
+    state = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict):
+        hint = ''
+        if isinstance(checkpoint, dict) and 'Gen' in checkpoint:
+            hint = '; it looks like one of the published code: convert it with i2ilr convert'
+        raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
+    return without_wrappers(state)
+
+
+def without_wrappers(state: dict[str, Any]) -> dict[str, Any]:
+    """The same values, by their names without the 'module.' of distributed wrappers."""
+    return {re.sub(r'(^|\.)module\.', r'\1', str(name)): value for name, value in state.items()}
+
+
 def is_whole(path: str) -> bool:
     """Whether a checkpoint is a zip, which torch.save writes, and all in it has its checksum."""
     try:
@@ -107,10 +129,27 @@ def check_state(model: Any, state: dict[str, Any], path: str) -> None:
     wrong = state_differences(expected, state)
     if wrong:
         raise ValueError(
-            f"'{path}' does not fit the model of this config: {len(wrong)} of {len(expected)} "
-            f'entries differ, first {"; ".join(wrong[:3])}; use the config (and the img_size, '
-            f'lr_size and widths) that it was trained with'
+            f"'{path}' does not fit the model of this config: {_summary(expected, state)}; first "
+            f'{"; ".join(wrong[:3])}; use the config (and the img_size, lr_size and widths) that '
+            f'it was trained with'
         )
+
+
+def _summary(expected: dict[str, Any], given: dict[str, Any]) -> str:
+    """How many entries of two state dicts differ, and how."""
+    common = expected.keys() & given.keys()
+    if not common:
+        return f'none of its {len(given)} entries is one of the {len(expected)} of the model'
+    reshaped = state_differences(
+        {name: expected[name] for name in common}, {name: given[name] for name in common}
+    )
+    counts = {
+        'missing': len(expected) - len(common),
+        'of another shape': len(reshaped),
+        'unknown': len(given) - len(common),
+    }
+    text = ', '.join(f'{kind}: {count}' for kind, count in counts.items() if count)
+    return f'entries {text}; the model has {len(expected)}'
 
 
 def state_differences(expected: dict[str, Any], given: dict[str, Any]) -> list[str]:

@@ -45,7 +45,7 @@ def check_multiple(height: int, width: int, lr_size: int | Sequence[int]) -> Non
 
 def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
     if value not in accepted:
-        raise ValueError(f"{name} is '{value}'; accepted are {', '.join(accepted)}")
+        raise ValueError(f'{name} is {value!r}; accepted are {", ".join(accepted)}')
 
 
 def to_uint8(image: Tensor) -> Tensor:

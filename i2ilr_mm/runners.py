@@ -42,9 +42,10 @@ def link_configs_of_runners() -> None:
 
 
 def _is_ours(cfg: Config | dict) -> bool:
-    imports = (cfg.get('custom_imports') or {}).get('imports') or ()
+    section = cfg.get('custom_imports')
+    imports = (section.get('imports') if isinstance(section, dict) else None) or ()
     names = [imports] if isinstance(imports, str) else imports
-    return any(name.partition('.')[0] == 'i2ilr_mm' for name in names) or is_i2ilr(cfg)
+    return any(str(name).partition('.')[0] == 'i2ilr_mm' for name in names) or is_i2ilr(cfg)
 
 
 def _changed(cfg: Config | dict) -> list[str]:

@@ -1,27 +1,25 @@
-"""Names and types of a config's settings, checked before anything is built.
+"""A config's settings, checked before anything is built.
 
 MMEngine passes a dict with a ``type`` to the class of that name. So the class's signature says what
-the dict may hold.
+the dict may hold (hints.py), and tables say which numbers and words make sense (limits.py).
 """
 
 import difflib
-import inspect
 import re
-import types
-import typing
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import torch.utils.data
 from mmagic import registry as mmagic
 from mmengine import registry as mmengine
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from .linking import LINKED
-from .parts import is_i2ilr
+from .hints import accepted, brief, fits, in_one_line, nearest, registered, shown, unknown_type
+from .limits import OURS, outside
+from .together import misfits
 
 # Key of a config -> the registry that the types below it are looked up in.
 REGISTRIES: dict[str, Registry] = {
@@ -51,151 +49,14 @@ REGISTRIES: dict[str, Registry] = {
     'model_wrapper_cfg': mmengine.MODEL_WRAPPERS,
 }
 
-CLOSED = ('CheckpointHook',)
-"""Classes whose **kwargs take nothing that a config could want to give."""
-
-READ_BEFORE: dict[str, tuple[str, ...]] = {
-    'train_cfg': ('by_epoch', 'type'),
-    'optim_wrapper': ('constructor', 'paramwise_cfg'),
+READ_BEFORE: dict[str, dict[str, Any]] = {
+    'train_cfg': dict(by_epoch=bool),
+    'optim_wrapper': dict(constructor=None, paramwise_cfg=dict | None),
 }
 """What MMEngine takes out of a dict before it gives the rest to the class."""
 
-
-def check_settings(cfg: Config) -> None:
-    """Refuse unknown names and values of the wrong type anywhere in a config of I2ILR.
-
-    Raises:
-        ValueError: Naming every place, what stands there and what is accepted.
-    """
-    if not is_i2ilr(cfg):
-        return
-    problems = [*_top_level(cfg)]
-    for key, value in cfg.items():
-        problems += _check(value, key, REGISTRIES.get(key), key)
-    if problems:
-        raise ValueError('; '.join(problems))
-
-
-def _top_level(cfg: Config) -> Iterator[str]:
-    """Names that only look like those that are read; others are the config's own variables."""
-    known = {*inspect.signature(Runner.__init__).parameters, *LINKED, 'protocol'} - {'self', 'cfg'}
-    for name in [name for name in cfg if name not in known]:
-        near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
-        if near and len(re.findall(rf'\b{name}\b', cfg.text)) < 2:  # a variable is used somewhere
-            yield f"'{name}' is not read by anything; is it '{near[0]}'?"
-
-
-def _check(node: Any, path: str, registry: Registry | None, key: str) -> Iterator[str]:
-    if isinstance(node, (list, tuple)):
-        for i, part in enumerate(node):
-            yield from _check(part, f'{path}.{i}', registry, key)
-        return
-    if not isinstance(node, dict):
-        return
-    if 'type' in node and registry is not None:
-        yield from _check_part(node, path, registry, key)
-    elif path in UNTYPED:
-        yield from _check_values(node, path, UNTYPED[path])
-    elif path.rpartition('.')[0] == 'default_hooks':
-        yield f'{path} has no type, so no hook of that name was there{_nearest(key, _HOOKS)}'
-    for name, child in node.items():
-        below = REGISTRIES.get(name, registry)
-        yield from _check(child, f'{path}.{name}', below, name)
-
-
-def _check_part(node: dict, path: str, registry: Registry, key: str) -> Iterator[str]:
-    kind = node['type']
-    built = _registered(registry, kind)
-    if built is None and key.endswith('_evaluator'):
-        built = _registered(mmagic.EVALUATORS, kind)  # a dict around the scores
-    if built is None:
-        yield f"{path}.type is '{kind}', which is unknown{_nearest(kind, _names(registry))}"
-    else:
-        yield from _check_call(node, path, built, READ_BEFORE.get(path, ()))
-
-
-def _registered(registry: Registry, kind: Any) -> Callable | None:
-    if not isinstance(kind, str):
-        return kind if callable(kind) else None
-    try:
-        return registry.get(kind)
-    except (RuntimeError, ValueError):  # a dotted name of something that is not there
-        return None
-
-
-_HOOKS = ('runtime_info', 'timer', 'logger', 'checkpoint', 'cost', 'throughput', 'samples', 'watch')
-
-
-def _check_call(node: dict, path: str, built: Callable, also: Iterable[str]) -> Iterator[str]:
-    parameters = accepted(built)
-    if parameters is not None:
-        also = ('type', '_scope_', *also)
-        yield from _check_values(node, path, {**parameters, **dict.fromkeys(also)})
-
-
-def _check_values(node: dict, path: str, hints: dict[str, Any]) -> Iterator[str]:
-    for name, value in node.items():
-        hint = hints.get(name)
-        if name not in hints:
-            yield f'{path}.{name} is unknown{_nearest(name, hints)}'
-        elif hint is not None and not fits(value, hint):
-            yield f'{path}.{name} is {value!r}; accepted is {_shown(hint)}'
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(names), 1, cutoff=0.6)
-    if near:
-        return f"; is it '{near[0]}'?"
-    shown = sorted(k for k in names if not k.startswith('_') and k != 'type')
-    return f'; there are {", ".join(shown)}' if 0 < len(shown) <= 12 else ''
-
-
-def _names(registry: Registry) -> list[str]:
-    names = list(registry.module_dict)
-    return names + _names(registry.parent) if registry.parent is not None else names
-
-
-def accepted(built: Callable) -> dict[str, Any] | None:
-    """Names that a class or function takes, with their type hints (None where there is none).
-
-    A class that passes **kwargs on takes those of the classes it inherits from, too.
-
-    Returns:
-        None if anything is taken.
-    """
-    calls = [built]
-    if isinstance(built, type):
-        calls = [c.__dict__['__init__'] for c in built.__mro__ if '__init__' in c.__dict__]
-    names: dict[str, Any] = {}
-    for call in calls:
-        try:
-            signature = inspect.signature(call)
-        except (TypeError, ValueError):  # written in C
-            return None
-        hints = _hints(call)
-        own = list(signature.parameters.items())[isinstance(built, type) :]  # without self
-        for name, parameter in own:
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                names.setdefault(name, hints.get(name))
-        open_ended = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
-        if not open_ended or call.__qualname__.partition('.')[0] in CLOSED:
-            return names
-    return None
-
-
-def _hints(call: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(call)
-    except Exception:  # some name exists for type checkers alone; then one by one
-        hints = {}
-        for name, hint in inspect.get_annotations(call).items():
-            with suppress(Exception):
-                hints[name] = eval(hint, call.__globals__) if isinstance(hint, str) else hint
-        return hints
-
-
-# Dicts without a type -> what MMEngine reads of them, with type hints.
-_LOADER = {**(accepted(torch.utils.data.DataLoader) or {}), 'num_batch_per_epoch': int | None}
+_LOADER: dict[str, Any] = accepted(torch.utils.data.DataLoader) or {}
+_LOADER |= dict(batch_size=int, num_batch_per_epoch=int | None)
 UNTYPED: dict[str, dict[str, Any]] = {
     'train_dataloader': _LOADER,
     'val_dataloader': _LOADER,
@@ -204,47 +65,143 @@ UNTYPED: dict[str, dict[str, Any]] = {
     'env_cfg': dict(cudnn_benchmark=bool, mp_cfg=dict, dist_cfg=dict, resource_limit=int),
     'env_cfg.mp_cfg': dict(mp_start_method=str | None, opencv_num_threads=int | None),
     'randomness': dict(seed=int | None, diff_rank_seed=bool, deterministic=bool),
-    'custom_imports': dict(imports=list | str, allow_failed_imports=bool),
+    'custom_imports': dict(imports=list[str] | str, allow_failed_imports=bool),
 }
+"""Dicts without a type -> what MMEngine reads of them, with type hints."""
 
-PLAIN: dict[Any, tuple[type, ...]] = {
-    types.NoneType: (types.NoneType,),
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-    list: (list, tuple),
-    tuple: (list, tuple),
-    dict: (dict,),
+TOP_LEVEL: dict[str, Any] = {
+    **(accepted(Runner) or {}),
+    'custom_hooks': list | None,
+    'custom_imports': dict | None,
+    'default_hooks': dict | None,
+    'default_scope': str,
+    'fit': str | None,
+    'img_size': int,
+    'lr_method': str | None,
+    'lr_size': int,
+    'model': dict,
+    'model_wrapper_cfg': dict | None,
+    'protocol': str | None,
+    'test_dataloader': dict | list[dict] | None,
+    'val_dataloader': dict | list[dict] | None,
+    'work_dir': str | None,
 }
-"""Types that a config can hold -> what is accepted for them."""
+"""What MMEngine and this project read, with type hints."""
+
+PARTS = ('network', 'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'optimizer')
+"""Keys whose dict is built, and so needs a type; so do all in a list of parts."""
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config can be meant by a type hint; True where that is unclear."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in typing.get_args(hint))
-    if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    plain = PLAIN.get(origin or hint)
-    if plain is None:
-        return True
-    if isinstance(value, bool) and bool not in plain:
-        return False
-    return isinstance(value, plain)
+def is_ours(cfg: Config) -> bool:
+    """Whether a config trains an I2ILR; other models' settings are none of our business.
+
+    Raises:
+        ValueError: If its model is no dict with a known type.
+    """
+    model = cfg.get('model')
+    if model is None and not cfg.get('train_cfg'):
+        return False  # not a whole config: pairs and scores alone, for example
+    if not isinstance(model, dict):
+        raise ValueError(f"model is {model!r}; accepted is a dict such as dict(type='I2ILR', ...)")
+    kind = model.get('type')
+    if registered(mmagic.MODELS, kind) is None:
+        raise ValueError(unknown_type('model.type', kind, mmagic.MODELS))
+    return kind == 'I2ILR' or getattr(kind, '__name__', '') == 'I2ILR'
 
 
-def _shown(hint: Any) -> str:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return ' or '.join(_shown(one) for one in typing.get_args(hint))
-    if typing.get_origin(hint) is typing.Literal:
-        return ' or '.join(repr(value) for value in typing.get_args(hint))
-    names = {
-        types.NoneType: 'None',
-        bool: 'True or False',
-        int: 'a whole number',
-        float: 'a number',
-    }
-    names |= {str: 'text', list: 'a list', tuple: 'a list', dict: 'a dict'}
-    return names.get(typing.get_origin(hint) or hint, str(hint))
+def check_settings(cfg: Config) -> None:
+    """Refuse unknown names, and values that cannot be meant, anywhere in a config of I2ILR.
+
+    Raises:
+        ValueError: Naming every place, what stands there and what is accepted.
+    """
+    if not is_ours(cfg):
+        return
+    _refuse(_top_level(cfg))  # first, as what is below follows it
+    _refuse(p for key, value in cfg.items() for p in _check(value, key, REGISTRIES.get(key), key))
+    _refuse(misfits(cfg))
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if text := '; '.join(problems):
+        raise ValueError(in_one_line(text))
+
+
+def _top_level(cfg: Config) -> Iterator[str]:
+    """Wrong types, and names that only look like MMEngine's; others are the config's variables."""
+    settings = {name: value for name, value in cfg.items() if name in TOP_LEVEL}
+    yield from _check_values(settings, '', TOP_LEVEL)
+    for name in [name for name in cfg if name not in TOP_LEVEL]:
+        near = difflib.get_close_matches(name, TOP_LEVEL, 1, cutoff=0.85)
+        if near and len(re.findall(rf'\b{re.escape(name)}\b', cfg.text)) < 2:  # a variable is used
+            yield f"'{name}' is not read by anything; is it '{near[0]}'?"
+
+
+def _check(node: Any, path: str, registry: Registry | None, key: str) -> Iterator[str]:
+    if isinstance(node, (list, tuple)):
+        for i, part in enumerate(node):
+            if registry is not None and key in REGISTRIES:
+                yield from _check_listed(part, f'{path}.{i}')
+            yield from _check(part, f'{path}.{i}', registry, key)
+        return
+    if not isinstance(node, dict):
+        return
+    if 'type' in node and registry is not None:
+        yield from _check_part(node, path, registry, key)
+    elif path in UNTYPED:
+        yield from _check_values(node, f'{path}.', UNTYPED[path])
+    elif path.rpartition('.')[0] == 'default_hooks':
+        yield f'{path} has no type, so no hook of that name was there{nearest(key, _HOOKS)}'
+    elif key in PARTS:
+        yield f'{path} has no type: give the name of a class, as in dict(type=...)'
+    for name, child in node.items():
+        if path == 'default_hooks' and not (child is None or isinstance(child, (dict, Hook))):
+            yield f'{path}.{name} is {brief(child)}; accepted is a dict with a type, or None'
+        below = REGISTRIES.get(name, registry)
+        yield from _check(child, f'{path}.{name}', below, name)
+
+
+def _check_listed(part: Any, path: str) -> Iterator[str]:
+    """A list of parts holds dicts with a type, lists of these, and what is built already."""
+    if isinstance(part, dict) and not {'type', 'metrics'} & part.keys():
+        yield f'{path} has no type: give the name of a class, as in dict(type=...)'
+    elif part is None or isinstance(part, (bool, int, float, str)):
+        yield f'{path} is {part!r}; accepted is a dict with a type'
+
+
+def _check_part(node: dict, path: str, registry: Registry, key: str) -> Iterator[str]:
+    kind = node['type']
+    built = registered(registry, kind)
+    if built is None and key.endswith('_evaluator'):
+        built = registered(mmagic.EVALUATORS, kind)  # a dict around the scores
+    if built is None:
+        yield unknown_type(f'{path}.type', kind, registry)
+    else:
+        yield from _check_call(node, path, built)
+
+
+_HOOKS = ('runtime_info', 'timer', 'logger', 'checkpoint', 'cost', 'throughput', 'samples', 'watch')
+
+
+def _check_call(node: dict, path: str, built: Callable) -> Iterator[str]:
+    parameters = accepted(built)
+    if parameters is not None:
+        before = {'type': None, '_scope_': str | None, **READ_BEFORE.get(path, {})}
+        ours = str(getattr(built, '__module__', '')).partition('.')[0] in OURS
+        yield from _check_values(
+            node, f'{path}.', {**parameters, **before}, built if ours else None
+        )
+
+
+def _check_values(
+    node: dict, prefix: str, hints: dict[str, Any], owner: Any = Runner
+) -> Iterator[str]:
+    """Names, types and ranges of settings; ``owner`` takes them, None is a user's own class."""
+    for name, value in node.items():
+        hint = hints.get(name)
+        if name not in hints:
+            yield f'{prefix}{name} is unknown{nearest(name, hints)}'
+        elif hint is not None and not fits(value, hint):
+            yield f'{prefix}{name} is {brief(value)}; accepted is {shown(hint)}'
+        elif owner is not None and (accepts := outside(name, value, owner)):
+            yield f'{prefix}{name} is {brief(value)}; accepted is {accepts}'

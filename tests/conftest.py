@@ -72,6 +72,7 @@ def run_anew(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.C
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors='backslashreplace',
     )
 
 

@@ -43,7 +43,9 @@ def test_real_pictures_of_ones_own_are_left_alone(root, tmp_path):
     mine = tmp_path / 'mine.py'
     mine.write_text(
         "protocol = 'mine'\n"
-        "test_evaluator = [dict(real=dict(data_root='my/real', img_size=None, pipeline=[]))]\n"
+        "real = dict(type='ImagePool', data_root='my/real', img_size=None, pipeline=[])\n"
+        "network = dict(type='EfficientNetLite0')\n"
+        "test_evaluator = [dict(type='DistributionScores', network=network, real=real)]\n"
     )
     cfg = load_config(root / 'configs/i2ilr_heads64.py', dict(data_root='x'), mine)
     real = cfg.test_evaluator[0].real
@@ -123,10 +125,9 @@ def test_dotted_options_win(root):
 
 def test_whole_parts_and_entries_of_lists(root):
     path = root / 'configs/i2ilr_heads64.py'
-    options = {'val_evaluator.0': None, 'val_evaluator.1.network': {'type': 'EfficientNetLite2'}}
+    options = {'val_evaluator.1.network': {'type': 'EfficientNetLite2'}}
     options |= {'model.r1_loss': {'interval': 4}, 'model.projected_loss': None}
     cfg = load_config(path, options)
-    assert cfg.val_evaluator[0] is None
     assert cfg.val_evaluator[1].network.type == 'EfficientNetLite2'
     assert cfg.model.r1_loss == dict(type='R1Penalty', gamma=1.0, mode='standard', interval=4)
     assert cfg.model.projected_loss is None
@@ -139,15 +140,15 @@ def test_whole_parts_and_entries_of_lists(root):
         ({'model.generatr.max_channels': 8}, "no 'generatr'"),
         ({'train_pipeline.2.flip_ratio': 0.0}, "no 'train_pipeline'"),
         ({'model.autocast.dtype': 1}, "has None where 'dtype'"),
-        ({'fit': 'nope'}, "fit is 'nope'; accepted are stretch, crop"),
-        ({'lr_method': 'nope'}, "lr_method is 'nope'; accepted are box, bicubic"),
+        ({'fit': 'nope'}, "^fit is 'nope'; accepted is one of stretch, crop$"),
+        ({'lr_method': 'nope'}, "^lr_method is 'nope'; accepted is one of box, bicubic$"),
         ({'img_size': 100}, 'img_size=100 with lr_size=8'),
         ({'img_size': '64px'}, "'64px'"),
         ({'train_dataloader.batch_size': 3}, 'batch_size is 3'),
         ({'val_evaluator.9.lr_method': 'box'}, "no '9'"),
         ({'val_evaluator.x': {}}, "no 'x' in a list of 5"),
         ({'train_dataloader': False}, 'train_dataloader.NAME=VALUE'),
-        ({'model.accumulation': 0}, 'accumulation is 0; it counts parts'),
+        ({'model.accumulation': 0}, 'accumulation is 0; .* of at least 1'),
         ({'model.accumulation': 'two'}, "accumulation is 'two'; accepted is a whole number"),
         ({'model.accumulation': 4}, 'accumulation is 4 with train_dataloader.batch_size=2'),
     ],

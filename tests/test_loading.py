@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from i2ilr_mm.loading import load_weights_only, strict_loading
+from i2ilr_mm.loading import check_state, load_weights_only, state_of, strict_loading
 
 
 class Unsafe:
@@ -53,3 +53,47 @@ def test_mmengine_keeps_its_ways_outside(monkeypatch):
         assert CheckpointLoader._schemes != before
         raise RuntimeError
     assert list(CheckpointLoader._schemes.items()) == list(before.items())
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda s: s.pop('0.bias'), 'entries missing: 1; the model has 4; first 0.bias is missing'),
+        (
+            lambda s: s.update(x=torch.ones(2)),
+            r'entries unknown: 1; .*; first x is \(2,\), expected nothing',
+        ),
+        (
+            lambda s: s.update({'0.bias': torch.ones(9), '1.bias': torch.ones(9)}),
+            r'entries of another shape: 2; .* first 0.bias is \(9,\), expected \(3,\)',
+        ),
+        (
+            lambda s: s.update({'2.bias': s.pop('0.bias'), '1.bias': torch.ones(9)}),
+            'entries missing: 1, of another shape: 1, unknown: 1; the model has 4',
+        ),
+        (
+            lambda s: [s.update({f'x{name}': s.pop(name)}) for name in list(s)],
+            'none of its 4 entries is one of the 4 of the model',
+        ),
+    ],
+)
+def test_what_differs_is_counted_by_its_kind(change, message):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    state = dict(model.state_dict())
+    check_state(model, state, 'a.pth')
+    change(state)
+    with pytest.raises(ValueError, match=f"'a.pth' does not fit the model.*: {message}"):
+        check_state(model, state, 'a.pth')
+
+
+def test_names_come_without_wrappers():
+    names = ('a.bias', 'module.a.bias', 'a.module.bias', 'module.a.module.bias')
+    for name in names:
+        assert state_of(dict(state_dict={name: 1}), 'a.pth') == {'a.bias': 1}
+    assert state_of(dict(state_dict={'submodule.x': 1}), 'a.pth') == {'submodule.x': 1}
+
+
+@pytest.mark.parametrize('checkpoint', [dict(a=1), [1], dict(state_dict=3)])
+def test_other_files_are_no_checkpoints_of_ours(checkpoint):
+    with pytest.raises(ValueError, match=r"'a.pth' holds no 'state_dict'"):
+        state_of(checkpoint, 'a.pth')

@@ -75,6 +75,6 @@ def main(args: argparse.Namespace) -> None:
         protocol = find_config(f'protocols/{protocol}')
     cfg = load_config(args.config, args.cfg_options, protocol)
     ask_for(cfg, args.lr_size, args.free, args.grey)
-    cfg.launcher = args.launcher
+    cfg.launcher = args.launcher or cfg.get('launcher', 'none')
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
     score(cfg, args.checkpoint, args.out, args.samples, args.plots, named_runs(args.beside))

@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.config import load_config
 
     cfg = load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
+    cfg.launcher = args.launcher or cfg.get('launcher', 'none')
     set_work_dir(cfg, args.work_dir, os.path.basename(args.config))
     set_resume(cfg, args.resume)
     if args.amp:

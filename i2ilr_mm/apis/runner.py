@@ -2,13 +2,12 @@
 
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..building import config_errors
 from ..datasets.pictures import resolve_root
 
 
@@ -36,16 +35,8 @@ def build_runner(cfg: Config) -> Runner:
         # MMEngine takes a GPU for granted, but keeps a group that exists and devices that are set.
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg.device_ids = None
-    with config_errors():
+    with config_errors(cfg):
         return Runner.from_cfg(cfg)
-
-
-@contextmanager
-def config_errors() -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'the config cannot be built: {error}') from error
 
 
 def leave_group() -> None:

@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 
 from i2ilr.files import write_json
 
+from ..building import config_errors
 from ..datasets.pairs import PairedPool
 from ..datasets.transforms import BindPart
 from ..device import without_denormals
@@ -18,7 +19,7 @@ from ..evaluation.report import collect_reports, report_dict, report_table
 from ..inference.model import init_model, load_weights, read_weights
 from ..models.i2ilr import I2ILR
 from ..models.networks import unwrap
-from .runner import build_runner, config_errors, leave_group
+from .runner import build_runner, leave_group
 from .samples import draw_plots, draw_samples
 
 
@@ -98,7 +99,7 @@ def score(
         load_weights(model, *weights, checkpoint)
     if checkpoint in BASELINES:
         model.generator_ema = Baseline(checkpoint, model.lr_method)
-    with config_errors():
+    with config_errors(cfg):
         runner.test_loop  # noqa: B018
     runner.test()
     if is_main_process():

@@ -7,11 +7,12 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..building import config_errors
 from ..datasets.pictures import PictureError
 from ..device import without_denormals
 from ..engine.checkpoint_files import latest_checkpoint
 from ..loading import strict_loading
-from .runner import build_runner, config_errors, leave_group
+from .runner import build_runner, leave_group
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
@@ -85,10 +86,10 @@ def train(cfg: Config) -> None:
         ValueError: If a part of the config cannot be built.
     """
     runner = build_runner(cfg)
-    with config_errors():  # built here, not in train(), where errors of any kind can come up
+    with config_errors(cfg):  # built here, not in train(), where errors of any kind can come up
         build_loops(runner)
     try:
-        with strict_loading():
+        with strict_loading(), config_errors(cfg, building=False):
             runner.train()
     except KeyboardInterrupt:
         last = latest_checkpoint(runner.work_dir)

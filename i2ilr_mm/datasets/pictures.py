@@ -25,6 +25,9 @@ EXTENSIONS = (
     *('.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg'),
     *('.png', '.tif', '.tiff', '.webp'),
 )
+BESIDE_PICTURES = ('attributes.json',)
+"""Files of a root that are no pictures, and are read: the truth of rendered heads."""
+
 MOST_BYTES = 1_000_000_000
 """Larger files are no pictures, or not to be read whole."""
 
@@ -82,7 +85,8 @@ def left_out(root: str) -> dict[str, list[str]]:
     """
     others: dict[str, list[str]] = {}
     for name, kind in sorted(_entries(root)):
-        if kind or not name.lower().endswith(EXTENSIONS):
+        known = name.lower().endswith(EXTENSIONS) or os.path.basename(name) in BESIDE_PICTURES
+        if kind or not known:
             kind = kind or os.path.splitext(name)[1].lower() or 'no suffix'
             others.setdefault(kind, []).append(name)
     return others

@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ..loading import check_state
+from ..loading import check_state, state_of
 from ..models.networks import unwrap
 from .checkpoint_files import latest_checkpoint, remove_partials
 from .watch import check_weights
@@ -106,7 +106,8 @@ class PlainCheckpointHook(CheckpointHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that the file fits, and rebuild the log histories. MMEngine does neither."""
         path = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        check_state(unwrap(runner.model), checkpoint.get('state_dict', {}), path)
+        checkpoint['state_dict'] = state_of(checkpoint, path)
+        check_state(unwrap(runner.model), checkpoint['state_dict'], path)
         if runner._resume and not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise ValueError(
                 f"'{path}' holds weights only and cannot be resumed: start a new run from it with "

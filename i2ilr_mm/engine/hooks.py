@@ -63,8 +63,10 @@ class ThroughputHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: object, **kwargs: object):
         batch = runner.train_dataloader.batch_size * get_world_size()
-        seconds = runner.message_hub.get_scalar('train/time').mean(runner.log_processor.window_size)
-        runner.message_hub.update_scalar('train/img_per_s', batch / max(seconds, 1e-9))
+        if 'train/time' in runner.message_hub.log_scalars:  # default_hooks.timer can be off
+            times = runner.message_hub.get_scalar('train/time')
+            seconds = times.mean(runner.log_processor.window_size)
+            runner.message_hub.update_scalar('train/img_per_s', batch / max(seconds, 1e-9))
         seen = runner.message_hub.get_info('images_seen', batch * (runner.iter + 1))
         runner.message_hub.update_scalar('train/kimg', seen / 1000)
 

@@ -1,7 +1,6 @@
 """Build the model of a config and load a checkpoint into it."""
 
 import os
-import re
 from typing import Any
 
 import torch
@@ -10,8 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 
+from ..building import config_errors
 from ..config import load_config
-from ..loading import check_state, load_weights_only
+from ..loading import check_state, load_weights_only, state_of
 from ..models.i2ilr import I2ILR
 from .release import read_release, release_path
 
@@ -50,7 +50,8 @@ def init_model(
     if path and release_path(path):
         for part in TRAINING_PARTS:  # a published generator is used, not trained
             cfg.model.pop(part, None)
-    model = MODELS.build(cfg.model)
+    with config_errors(cfg):
+        model = MODELS.build(cfg.model)
     if path:
         load_weights(model, *read_weights(path), path)
     model.cfg = cfg
@@ -106,15 +107,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read or is no checkpoint of ours.
     """
-    checkpoint = load_weights_only(path, map_location='cpu')
-    state = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict):
-        hint = ''
-        if isinstance(checkpoint, dict) and 'Gen' in checkpoint:
-            hint = '; it looks like one of the published code: convert it with i2ilr convert'
-        raise ValueError(f"'{path}' holds no 'state_dict' and is no checkpoint of ours{hint}")
-    # Wrappers of several GPUs put 'module.' before what they hold.
-    return {re.sub(r'(^|\.)module\.', r'\1', name): value for name, value in state.items()}
+    return state_of(load_weights_only(path, map_location='cpu'), path)
 
 
 def load_state(model: I2ILR, state: dict[str, Any], path: str) -> None:

@@ -20,7 +20,7 @@ from i2ilr.files import at_home, replacing
 
 from ..datasets.pictures import EMBEDDED
 from ..datasets.transforms import FITS
-from ..loading import check_state
+from ..loading import check_state, without_wrappers
 from ..lr import DOWN_METHODS, check_choice
 from ..models.generator import I2ILRGenerator
 from ..models.i2ilr import I2ILR
@@ -175,7 +175,7 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if checksum is not None and checksum != _digest(state, metadata):
         raise ValueError(f"'{path}' is damaged: its checksum differs; fetch or write it again")
-    return state, facts
+    return without_wrappers(state), facts
 
 
 def _read_safetensors(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -188,7 +188,15 @@ def _read_safetensors(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return state, dict(file.metadata() or {})
     except SafetensorError as error:
-        raise ValueError(f"'{path}' cannot be read as safetensors: {error}") from error
+        if not path.endswith(SUFFIX):
+            raise ValueError(
+                f"'{path}' is no {SUFFIX} file, which a model that describes itself is: give a "
+                f'checkpoint with its config (CONFIG CHECKPOINT), or make such a file of it with '
+                f'`i2ilr publish`'
+            ) from error
+        raise ValueError(
+            f"'{path}' is damaged, or no {SUFFIX} file ({error}): fetch or write it again"
+        ) from error
 
 
 def load_generator(path: str) -> tuple[I2ILRGenerator, dict[str, Any]]:

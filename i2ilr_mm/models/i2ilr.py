@@ -181,6 +181,7 @@ class I2ILR(Networks):
                 f'{self.accumulation} part(s): set a batch_size per GPU that is a multiple of '
                 f'{2 * self.accumulation}'
             )
+        self.check_size(img)
         return list(zip(img.chunk(self.accumulation), lr.chunk(self.accumulation)))
 
     def _update_discriminator(

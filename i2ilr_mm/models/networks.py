@@ -156,6 +156,19 @@ class Networks(BaseModel):
         """The same pictures in the memory format that the networks run in."""
         return image.contiguous(memory_format=torch.channels_last) if self.channels_last else image
 
+    def check_size(self, image: Tensor) -> None:
+        """Refuse images (B, 3, h, w) of another size than the generator was built for.
+
+        Raises:
+            ValueError: Saying both sizes.
+        """
+        size = getattr(unwrap(self.generator), 'img_size', image.shape[-1])
+        if image.shape[-2:] != (size, size):
+            raise ValueError(
+                f'a batch has pictures of {image.shape[-2]} x {image.shape[-1]}, and the generator '
+                f'was built for {size} x {size}: let the pipeline resize them'
+            )
+
     def translate_pairs(self, image: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Translate every image towards its neighbour's LR picture, and back.
 

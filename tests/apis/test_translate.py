@@ -28,6 +28,7 @@ def test_a_folder_and_what_cannot_be_used_in_it(translator, heads, tmp_path, cap
     (folder / 'broken.png').write_bytes(b'no picture')
     (folder / 'empty.jpg').write_bytes(b'')
     (folder / 'notes.txt').write_text('no picture either')
+    (folder / 'attributes.json').write_text('{}')  # known beside pictures
     places = [str(folder)], [str(good[2])], str(tmp_path / 'out')
     assert translate_files(translator, *places) == (2, 2)
     target = good[2].stem

@@ -41,6 +41,7 @@ def test_what_is_left_out_is_told(heads, tmp_path, monkeypatch):
     monkeypatch.setattr(pools, 'print_log', lambda line, _, level: lines.append((line, level)))
     folder = tmp_path / 'set'
     shutil.copytree(heads, folder)
+    (folder / 'attributes.json').write_text('{}')  # which scores of rendered heads read
     pool(folder), pool(folder, 'val')
     assert lines == []
     (folder / 'notes.txt').write_text('x')

@@ -166,6 +166,19 @@ def test_checkpoints_that_do_not_fit_are_refused():
         hook.after_load_checkpoint(runner, dict(state_dict=nn.Linear(2, 3).state_dict()))
 
 
+@pytest.mark.parametrize('resume', [True, False])
+def test_wrappers_in_names_are_understood(resume):
+    """With load_from and on a resume; MMEngine loads what the hook leaves."""
+    hook = PlainCheckpointHook(by_epoch=False)
+    model = nn.Sequential(nn.Linear(2, 3))
+    runner = SimpleNamespace(model=model, _load_from='a.pth', _resume=resume)
+    for name in ('module.0.{}', '0.module.{}'):
+        state = {name.format(n): v for n, v in model[0].state_dict().items()}
+        checkpoint = dict(state_dict=state, optimizer={}, message_hub={})
+        hook.after_load_checkpoint(runner, checkpoint)
+        assert checkpoint['state_dict'].keys() == model.state_dict().keys()
+
+
 def test_another_interval_of_r1_is_not_resumed():
     """The optimiser's corrected rate would stay as it was."""
     hook = PlainCheckpointHook(by_epoch=False)

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
         with pytest.raises(ValueError, match=message):
             init_model(config, tmp_path / 'a.safetensors', cfg_options=options)
     (tmp_path / 'b.safetensors').write_bytes(b'no safetensors at all')
-    with pytest.raises(ValueError, match='cannot be read as safetensors'):
+    with pytest.raises(ValueError, match='is damaged, or no .safetensors file'):
         init_model(config, tmp_path / 'b.safetensors')
     save_file({'x': torch.zeros(1)}, tmp_path / 'c.safetensors')
     with pytest.raises(ValueError, match='holds no generator of this project'):
@@ -81,6 +81,25 @@ def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):
         init_model(config, tmp_path / 'none.safetensors')
     with pytest.raises(FileNotFoundError, match="there is 'embedded:heads64'"):
         init_model(config, 'embedded:cats')
+
+
+@pytest.mark.parametrize('content', [b'hello', b'PK\3\4' + bytes(3000)])
+def test_a_checkpoint_in_the_place_of_a_published_model_is_told_what_to_do(tmp_path, content):
+    path = tmp_path / 'iter_4.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'iter_4.pth.*no \.safetensors.*CONFIG.*`i2ilr publish`'):
+        Translator(path, device='cpu')
+
+
+def test_wrappers_in_names_are_understood(model, tmp_path):
+    """In files of before the checksum, which others wrote."""
+    publish(model, str(tmp_path / 'a.safetensors'), {})
+    with safe_open(tmp_path / 'a.safetensors', 'pt') as file:
+        metadata = {k: v for k, v in file.metadata().items() if k != 'sha256'}
+        state = {f'module.{name}': file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(state, tmp_path / 'b.safetensors', metadata)
+    first, second = (Translator(tmp_path / f'{n}.safetensors', device='cpu') for n in 'ab')
+    assert first.metadata['weights'] == second.metadata['weights']
 
 
 def test_a_published_generator_needs_no_config(model, config, tiny_options, tmp_path):

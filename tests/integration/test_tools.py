@@ -368,9 +368,14 @@ def test_own_folder_without_splits(heads, tmp_path):
     assert (tmp_path / 'run/iter_4.pth').is_file()
 
 
-@pytest.mark.parametrize('name, classes', [('celebahq', 'female male'), ('afhq', 'cat dog wild')])
-def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
-    """StarGAN v2's folders, the real configs, small networks and pictures."""
+@pytest.mark.parametrize(
+    'name, classes, workers', [('celebahq', 'female male', 1), ('afhq', 'cat dog wild', 0)]
+)
+def test_large_configs_train_on_their_layout(name, classes, workers, heads, tmp_path):
+    """StarGAN v2's folders, the real configs, small networks and pictures.
+
+    The configs keep their workers between epochs; that none can be kept is no mistake.
+    """
     pictures = sorted(heads.rglob('*.jpg'))
     for split in ('train', 'test' if name == 'afhq' else 'val'):
         for i, kind in enumerate(classes.split()):
@@ -379,9 +384,40 @@ def test_large_configs_train_on_their_layout(name, classes, heads, tmp_path):
                 shutil.copy(path, tmp_path / split / kind / path.name)
     config = f'configs/i2ilr_{name}.py'
     work_dir = ['--work-dir', tmp_path / 'run']
-    workers = ['train_dataloader.num_workers=1', 'val_dataloader.num_workers=1']
-    python('train.py', config, *work_dir, *options(tmp_path, *workers))
+    counts = [f'{split}_dataloader.num_workers={workers}' for split in ('train', 'val')]
+    python('train.py', config, *work_dir, *options(tmp_path, *counts))
     assert (tmp_path / 'run/iter_4.pth').is_file()
+
+
+def test_parts_that_are_none_are_off(heads, tmp_path):
+    names = [*('env_cfg', 'randomness', 'visualizer', 'log_processor', 'default_hooks.timer')]
+    names += ['val_dataloader', 'val_cfg', 'val_evaluator', 'default_hooks.samples']
+    given = [option for option in QUICK if not option.startswith('log_processor')]
+    given = ['--cfg-options', f'data_root={heads}', *TINY, *given, *(f'{n}=None' for n in names)]
+    python('train.py', CONFIG, '--work-dir', tmp_path, *given)
+    assert (tmp_path / 'iter_4.pth').is_file() and not (tmp_path / 'samples').exists()
+
+
+def test_names_that_the_locale_lacks(heads, tmp_path):
+    """A code page of few characters, for files, arguments, logs and what is printed."""
+    there = tmp_path / 'Köpfe 頭'
+    shutil.copytree(heads, there / 'bild')
+    for path in list((there / 'bild/val/male').glob('*.jpg')):
+        path.rename(path.with_name(f'é {path.name}'))
+    locale = dict(LC_ALL='C', PYTHONCOERCECLOCALE='0', PYTHONUTF8='0', PYTHONIOENCODING='cp1252')
+    work, out = tmp_path / 'läuft 日', tmp_path / 'aus 日'
+    python('train.py', CONFIG, '--work-dir', work, *options(there / 'bild'), **locale)
+    log = next(work.glob('*/*.log')).read_text(encoding='utf-8')
+    assert str(work) in log and 'Logging error' not in log
+    places = ['--source', there / 'bild/val/male', '--target', there / 'bild/val/female']
+    command = ['translate.py', CONFIG, work / 'iter_4.pth', *places, '--out', out]
+    result = python(*command, *options(there / 'bild'), **locale)
+    assert '3 of 3 pairs translated into' in result.stdout and 'Traceback' not in result.stdout
+    assert len(list(out.glob('é *.png'))) == 3
+    missing = python(
+        'translate.py', CONFIG, tmp_path / '日.pth', *command[3:], check=False, **locale
+    )
+    assert missing.returncode == 1 and 'there is no checkpoint' in missing.stdout
 
 
 @pytest.mark.parametrize(

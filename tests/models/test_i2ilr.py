@@ -474,6 +474,15 @@ def test_options_are_checked(options, message):
         build(**options)
 
 
+def test_pictures_of_another_size_are_refused():
+    """Before any network sees them: the source loss is the first to look."""
+    for model in (build(), recipe()):
+        image = torch.zeros(2, 3, 64, 64)
+        data = dict(inputs=dict(img=image, lr=down(image, 8)))
+        with pytest.raises(ValueError, match='pictures of 64 x 64, .* for 32 x 32.*resize them'):
+            model.train_step(data, optimizers(model))
+
+
 def test_odd_batches_are_refused():
     model = build()
     with pytest.raises(ValueError, match='3 images'):

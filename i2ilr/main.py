@@ -15,6 +15,7 @@ COMMANDS = {
     'train': 'train a model',
     'test': 'score a model on its test pairs',
     'translate': 'translate pictures towards LR targets',
+    'match': 'move any pictures to LR targets',
     'demo': 'serve a web page to translate pictures',
     'export': 'write a model for ONNX runtimes or torch.export',
     'publish': 'write a trained generator for others',

@@ -1,9 +1,13 @@
 """I2I-LR, image-to-image translation with low-resolution conditioning, for MMagic."""
 
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .inference.matching import match
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'register']
+__all__ = ['__version__', 'match', 'register']
 
 
 if sys.version_info < (3, 10):  # noqa: UP036
@@ -11,6 +15,15 @@ if sys.version_info < (3, 10):  # noqa: UP036
     raise ImportError(
         f'i2ilr_mm needs Python 3.10 or newer, and this is {version}: use a newer one'
     )
+
+
+def __getattr__(name: str) -> Any:
+    """``match`` is read when it is first asked for: `i2ilr_mm` by -m imports nothing heavy."""
+    if name != 'match':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .inference.matching import match
+
+    return match
 
 
 _registered = False

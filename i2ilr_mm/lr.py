@@ -84,8 +84,9 @@ def down(image: Tensor, lr_size: int | Sequence[int], method: str = 'box') -> Te
         >>> down(image, 1)
         tensor([[[[0.5000]]]])
     """
+    height, width = image.shape[-2:]
     rows, columns = grid_of(lr_size)
-    check_multiple(*image.shape[-2:], (rows, columns))
+    check_multiple(height, width, lr_size)
     check_choice('method', method, DOWN_METHODS)
     # box: l[i, j] = 1 / (k_h k_w) sum of the k_h x k_w pixels of cell (i, j), k = H / s.
     if method == 'box':
@@ -290,11 +291,10 @@ def shift_cells(image: Tensor, lr: Tensor, beyond: float = 0.0) -> Tensor:
     # Where m is 1 (or -1) the numerator is 0; the floor of 1e-6 only keeps 0 / 0 away.
     # Together x' = (1 - t_up - t_down) x + (t_up - t_down); one t at least is 0.
     mean = down(image, lr.shape[-2:])
-    difference = lr - mean
-    difference = difference - difference.clamp(-beyond, beyond)
+    difference = lr - mean - (lr - mean).clamp(-beyond, beyond)
     whiter = (difference.clamp(min=0) / (1 - mean).clamp(min=1e-6)).clamp(max=1)
     blacker = ((-difference).clamp(min=0) / (1 + mean).clamp(min=1e-6)).clamp(max=1)
     scale, offset = 1 - whiter - blacker, whiter - blacker
     cells = image.unflatten(-1, (lr.shape[-1], -1)).unflatten(-3, (lr.shape[-2], -1))
-    moved = torch.addcmul(offset[..., None, :, None], cells, scale[..., None, :, None])
-    return moved.reshape(image.shape).clamp_(-1, 1)
+    cells = torch.addcmul(offset[..., None, :, None], cells, scale[..., None, :, None])
+    return cells.reshape(image.shape).clamp_(-1, 1)

@@ -26,11 +26,22 @@ MOST_NAME = 180
 
 
 class Task:
-    """One pair and the file that its result goes to."""
+    """One pair and the file that its result goes to.
 
-    def __init__(self, source: tuple[str, str], target: tuple[str, str], folder: str) -> None:
+    Args:
+        source: Path, and name for the result.
+        target: The same; with the name '' the result has the source's alone.
+        folder: Where the result goes.
+        file: The result itself, if it has a name of its own.
+    """
+
+    def __init__(
+        self, source: tuple[str, str], target: tuple[str, str], folder: str, file: str = ''
+    ) -> None:
+        self._file = file
         (self.source, source_name), (self.target, target_name) = source, target
-        self.folder, self.name = folder, f'{source_name}__{target_name.replace("/", "_")}'
+        of_target = target_name and f'__{target_name.replace("/", "_")}'
+        self.folder, self.name = folder, f'{source_name}{of_target}'
         inner, base = os.path.split(self.name)
         if len(os.fsencode(base)) > MOST_NAME:
             short = os.fsencode(base)[: MOST_NAME - 9].decode('utf-8', 'ignore')
@@ -38,7 +49,7 @@ class Task:
 
     @property
     def file(self) -> str:
-        return os.path.join(self.folder, f'{self.name}.png')
+        return self._file or os.path.join(self.folder, f'{self.name}.png')
 
     def make_unique(self) -> None:
         """Take a name that no other pair has; the same one in every call."""
@@ -49,32 +60,44 @@ def _digest(text: str) -> str:
     return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]
 
 
-class Reader:
-    """Reads pictures, keeps those that are needed again soon, and reports every problem once."""
+class Inputs:
+    """Tells pictures by their contents, and reports every problem with them once."""
 
-    def __init__(self, translator: Translator) -> None:
-        self.translator = translator
-        self.blended: Tensor | None = None
-        self.source = lru_cache(translator.batch_size)(_remembering(translator.source))
-        self._target = lru_cache(4096)(_remembering(translator.target))
+    def __init__(self) -> None:
         self._hash = lru_cache(4096)(lambda path: hashlib.sha256(read_bytes(path)).hexdigest())
         self.reported: set[str] = set()
 
-    def target(self, path: str, lr_size: int | None = None) -> Tensor:
-        return self._target(path, lr_size) if self.blended is None else self.blended
-
-    def inputs(self, task: Task) -> str:
+    def hash(self, task: Task) -> str:
         """A hash of both pictures."""
-        if self.blended is None:
-            target_hash = self._hash(task.target)
-        else:
-            target_hash = hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
-        return hashlib.sha256((self._hash(task.source) + target_hash).encode()).hexdigest()[:16]
+        both = self._hash(task.source) + self._target_hash(task)
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+    def _target_hash(self, task: Task) -> str:
+        return self._hash(task.target)
 
     def report(self, bar: tqdm, problem: str) -> None:
         if problem not in self.reported:
             self.reported.add(problem)
             bar.write(f'passed over: {shown(problem)}')
+
+
+class Reader(Inputs):
+    """Reads pictures, too, and keeps those that are needed again soon."""
+
+    def __init__(self, translator: Translator) -> None:
+        super().__init__()
+        self.translator = translator
+        self.blended: Tensor | None = None
+        self.source = lru_cache(translator.batch_size)(_remembering(translator.source))
+        self._target = lru_cache(4096)(_remembering(translator.target))
+
+    def target(self, path: str, lr_size: int | None = None) -> Tensor:
+        return self._target(path, lr_size) if self.blended is None else self.blended
+
+    def _target_hash(self, task: Task) -> str:
+        if self.blended is None:
+            return super()._target_hash(task)
+        return hashlib.sha256(self.blended.numpy().tobytes()).hexdigest()
 
 
 def tasks_of(pairs: list[tuple], out: str) -> list[Task]:
@@ -145,7 +168,7 @@ def settings_of(translator: Translator, dials: Dials) -> dict[str, str]:
     )
 
 
-def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
+def is_done(task: Task, settings: dict[str, str], inputs: Inputs) -> bool:
     """Whether a task's result is there.
 
     Raises:
@@ -155,15 +178,15 @@ def is_done(task: Task, settings: dict[str, str], read: Reader) -> bool:
         return False
     text = _text_entries(task.file)
     try:
-        expected = dict(settings, inputs=read.inputs(task))
+        expected = dict(settings, inputs=inputs.hash(task))
     except ValueError:  # a picture is gone; its result is not taken back
         expected = dict(settings)
-    if 'weights' not in text:
+    if 'inputs' not in text:
         raise FileExistsError(
             f"'{task.file}' exists, and is no result of this tool: choose another --out, or "
             f'--overwrite it'
         )
-    del expected['checkpoint']  # a name; the weights tell
+    expected.pop('checkpoint', None)  # a name; the weights tell
     differing = [name for name, value in expected.items() if text.get(name, '') != value]
     if differing:
         raise FileExistsError(

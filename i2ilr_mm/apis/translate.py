@@ -1,28 +1,24 @@
 """Translate files into a folder: what `i2ilr translate` does."""
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from i2ilr.files import at_home, replacing, shown
+from i2ilr.files import at_home, replacing
 
 from ..datasets.pictures import EXTENSIONS
 from ..evaluation.grid import result_columns, sample_grid
 from ..inference.dials import Dials
 from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
-from ..inference.translation import Failure, Translation
 from ..inference.translator import Translator
+from .results import summary, write_results
 from .tasks import Reader, Task, check_places, is_done, settings_of, tasks_of
 
-REPORT = 'report.jsonl'
 MOST_ROWS = 100
 """Rows that a grid has at most."""
 
@@ -92,16 +88,13 @@ def translate_files(
         print(f'{len(done)} of {len(tasks)} results are there already')
     pairs = [(task.source, task.target) for task in todo]
     results = translator.stream(pairs, dials, read)
-    failed, worst = _write(zip(todo, results), len(todo), out, settings, read)
+    failed, worst = write_results(zip(todo, results), len(todo), out, settings, read)
     if not grid_is_new:
         print(f'grid: {grid} exists and is left as it is; --overwrite draws it anew')
     elif grid:
         _draw_grid(translator, read, tasks, dials, grid)
-    print(
-        f'{len(todo) - failed} of {len(tasks)} pairs translated into {out}'
-        + (f', {failed} could not be' if failed else '')
-        + (f'; worst LR error {worst:.2f} grey levels' if len(todo) > failed else '')
-    )
+    made = len(todo) - failed
+    print(summary(f'pairs translated into {out}', made, len(tasks), failed, worst))
     return len(tasks) - failed, failed
 
 
@@ -129,62 +122,6 @@ def _pairs(
         read.blended = read.translator.blend([path for path, _ in targets], weights, lr_size)
         targets = [('+'.join(os.path.basename(path) for path, _ in targets), 'blend')]
     return pair_up(sources, targets, 'all' if all_pairs else 'zip')
-
-
-def _write(
-    results: Iterable[tuple[Task, Translation | Failure]],
-    count: int,
-    out: str,
-    settings: dict[str, str],
-    read: Reader,
-) -> tuple[int, float]:
-    """Save results and report them; returns how many failed, and the worst LR error of the rest."""
-    os.makedirs(out, exist_ok=True)
-    failed, worst = 0, 0.0
-    with (
-        open(os.path.join(out, REPORT), 'a', encoding='utf-8', errors='backslashreplace') as report,
-        tqdm(total=count, unit='picture', disable=None) as bar,
-    ):
-        for task, result in results:
-            saved = _save(result, task, settings, read)
-            if isinstance(saved, Failure):
-                failed += 1
-                problem = str(saved.error) or f"{type(saved.error).__name__} at '{task.source}'"
-                read.report(bar, problem)
-                _add(report, dict(source=task.source, target=task.target, error=problem))
-            else:
-                figures = dict(saved.report(), source=task.source, target=task.target)
-                _add(report, dict(file=task.file, **figures))
-                worst = max(worst, saved.lr_worst)
-            bar.update()
-    return failed, worst
-
-
-def _save(
-    result: Translation | Failure, task: Task, settings: dict[str, str], read: Reader
-) -> Translation | Failure:
-    """Write a result's file, if there is one; returns the result, or what went wrong."""
-    if isinstance(result, Failure):
-        return result
-    try:
-        # Full paths go into the report alone: pictures are passed on to others.
-        result.source_name = shown(os.path.basename(task.source))
-        result.target_name = shown(os.path.basename(task.target))
-        result.metadata = dict(settings, inputs=read.inputs(task))
-        result.save(task.file)
-    except (OSError, ValueError) as error:
-        return Failure(error)
-    return result
-
-
-def _add(report: Any, line: dict) -> None:
-    report.write(json.dumps({k: _text(v) for k, v in line.items()}, ensure_ascii=False) + '\n')
-    report.flush()
-
-
-def _text(value: Any) -> Any:
-    """JSON holds any text but parts of names that are no text."""
-    return value.encode('utf-8', 'backslashreplace').decode() if isinstance(value, str) else value
 
 
 def _draw_grid(

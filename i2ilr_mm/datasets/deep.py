@@ -61,8 +61,8 @@ def _pixels(image: Image.Image, data: bytes, name: str) -> tuple[np.ndarray | No
         if pixels is None:
             return None, 'has 16 bits in an unusual layout: save it as RGB or RGBA, in one plane'
         return _upright(pixels, turn_of(image)), ''
-    colours, alpha = layers(image, name)
-    return np.dstack([colours] if alpha is None else [colours, alpha]), ''
+    channels = [np.array(layer) for layer in layers(image, name) if layer is not None]
+    return np.dstack(channels), ''
 
 
 def _is_deep_colour(image: Any, data: bytes) -> bool:
@@ -96,5 +96,5 @@ def _colour(image: Any, data: bytes) -> np.ndarray | None:
 def _upright(pixels: np.ndarray, turn: Image.Transpose | None) -> np.ndarray:
     if turn is None:
         return pixels
-    channels = np.moveaxis(pixels, -1, 0)
-    return np.dstack([Image.fromarray(np.ascontiguousarray(c)).transpose(turn) for c in channels])
+    channels = [Image.fromarray(np.ascontiguousarray(c)) for c in np.moveaxis(pixels, -1, 0)]
+    return np.dstack([np.array(channel.transpose(turn)) for channel in channels])

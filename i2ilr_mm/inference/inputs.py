@@ -57,14 +57,23 @@ def to_array(picture: Picture, least: int) -> np.ndarray:
 
 
 def _from_array(picture: np.ndarray) -> Image.Image:
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or 0 in picture.shape:
+    return Image.fromarray(checked(picture, 'uint8'))
+
+
+def checked(picture: np.ndarray, *types: str) -> np.ndarray:
+    """The same array, if it is a picture of one of these types.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if picture.dtype.name not in types or picture.ndim not in (2, 3) or 0 in picture.shape:
         raise ValueError(
-            f'an array of {picture.dtype} {picture.shape} was given; accepted are uint8 arrays '
-            f'(H, W), (H, W, 3) and (H, W, 4)'
+            f'an array of {picture.dtype} {picture.shape} was given; accepted are '
+            f'{" and ".join(types)} arrays (H, W), (H, W, 3) and (H, W, 4)'
         )
     if picture.ndim == 3 and picture.shape[2] not in (3, 4):
         raise ValueError(f'an array of {picture.shape} was given; the last axis has 3 or 4')
-    return Image.fromarray(picture)
+    return picture
 
 
 def _from_tensor(picture: Tensor) -> np.ndarray:
@@ -124,15 +133,15 @@ def is_in_range(tensor: Any) -> bool:
     return noted is not None and noted == tensor._version
 
 
-def to_lr(tensor: Tensor, s: int) -> Tensor:
-    """An LR target given as floats, (3, s, s).
+def to_lr(tensor: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """An LR target given as floats, (3, rows, columns) of its grid.
 
     Raises:
         ValueError: If the shape is another, or the values are not meant in [-1, 1] for sure.
     """
     lr = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
-    if tuple(lr.shape) != (3, s, s):
-        raise ValueError(f'an LR target is a tensor of {tuple(lr.shape)}; it must be (3, {s}, {s})')
+    if tuple(lr.shape) != (3, *grid):
+        raise ValueError(f'an LR target is a tensor of {tuple(lr.shape)}; it must be {(3, *grid)}')
     _check_range(in_range(lr) if is_in_range(tensor) else lr, MOST_OF_LR)
     return in_range(lr.detach().float().cpu())
 
@@ -160,7 +169,7 @@ def read_target(
     if isinstance(picture, Tensor) and picture.is_floating_point():
         side = picture.shape[-1]
         if side in lr_sizes:
-            return to_lr(picture, side)
+            return to_lr(picture, (side, side))
     array = to_array(picture, img_size)
     height, width = array.shape[:2]
     if height == width and height in lr_sizes:

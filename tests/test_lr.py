@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from i2ilr_mm import lr as ops
@@ -158,3 +160,80 @@ def test_targets_beyond_black_and_white_are_met_as_nearly_as_can_be():
     lr[0, 0, 2, 3] = 1.5
     picture = ops.match(x, lr)
     assert (picture[0, 0, 16:24, 24:32] == 255).all()
+
+
+# Grids of any shape, and 16 bits
+
+
+grids = st.tuples(*[st.integers(1, 5)] * 4).map(lambda n: (n[0] * n[2], n[1] * n[3], n[0], n[1]))
+"""Height, width, rows and columns."""
+
+
+def mean_of_cells(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(C, H, W) shrunk in float64."""
+    height, width = picture.shape[1:]
+    cells = picture.reshape(-1, rows, height // rows, columns, width // columns)
+    return cells.astype(np.float64).mean(axis=(2, 4))
+
+
+@pytest.mark.parametrize('height, width, rows, columns', [(64, 64, 8, 1), (64, 2, 8, 1)])
+def test_bicubic_of_one_column_is_pillows(height, width, rows, columns):
+    x = image(2, 3, height, width)
+    for down, picture in zip(
+        ops.down(x, (rows, columns), 'bicubic').flatten(0, 1), x.flatten(0, 1)
+    ):
+        shrunk = Image.fromarray(picture.numpy()).resize((columns, rows), Image.Resampling.BICUBIC)
+        np.testing.assert_allclose(down, shrunk, atol=1e-5)
+
+
+@pytest.mark.parametrize('method', ops.DOWN_METHODS)
+def test_projection_meets_targets_of_any_shape(method):
+    x, y = image(1, 3, 36, 64), image(1, 3, 12, 16).flip(0)
+    projected = ops.project(x, y, method, 'bilinear')
+    assert (ops.down(projected, (12, 16), method) - y).abs().max() <= 1e-6
+    assert ops.residual(projected, y, method).count_nonzero() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(grids, st.sampled_from([torch.uint8, torch.uint16]), st.integers(0, 999))
+def test_matched_files_are_within_half_a_level_of_their_depth(shape, dtype, seed):
+    height, width, rows, columns = shape
+    rng = np.random.default_rng(seed)
+    x = torch.from_numpy(rng.uniform(-1.2, 1.2, (1, 2, height, width))).float()
+    lr = torch.from_numpy(rng.uniform(-1.2, 1.2, (1, 2, rows, columns))).float()
+    levels = torch.iinfo(dtype).max
+    picture = ops.match(x, lr, dtype=dtype)
+    assert picture.dtype == dtype
+    shrunk = mean_of_cells(picture[0].numpy(), rows, columns)
+    wanted = (lr[0].double().clamp(-1, 1).numpy() + 1) * levels / 2  # black and white are limits
+    assert np.abs(shrunk - wanted).max() <= 0.5 + levels * 1e-6
+
+
+def test_half_a_level_is_that_of_the_depth():
+    x, lr = hard_case()
+    wanted = (lr[0].double().numpy() + 1) / 2
+    coarse, fine = (ops.match(x, lr, dtype=kind)[0] for kind in (torch.uint8, torch.uint16))
+    errors = [
+        np.abs(mean_of_cells(picture.numpy(), 8, 8) / levels - wanted).max()
+        for picture, levels in ((coarse, 255), (fine, 65535))
+    ]
+    assert errors[1] < errors[0] / 50
+    with pytest.raises(ValueError, match=r'torch\.int16.*torch\.uint8, torch\.uint16'):
+        ops.match(x, lr, dtype=torch.int16)
+
+
+@settings(max_examples=60, deadline=None)
+@given(grids, st.floats(0, 0.5, allow_subnormal=False), st.integers(0, 999))
+def test_pixels_of_a_cell_go_the_same_share_of_their_way(shape, beyond, seed):
+    height, width, rows, columns = shape
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-0.99, 0.99, (1, height, width))
+    lr = rng.uniform(-0.99, 0.99, (1, rows, columns))
+    moved = ops.shift_cells(torch.from_numpy(x)[None], torch.from_numpy(lr)[None], beyond)
+    change = moved[0].numpy() - x
+    share = np.where(change > 0, change / (1 - x), change / (1 + x))
+    cells = share.reshape(rows, height // rows, columns, width // columns)
+    assert np.ptp(cells, axis=(1, 3)).max() < 1e-9
+    left = np.abs(mean_of_cells(x + change, rows, columns) - lr)
+    distance = np.abs(mean_of_cells(x, rows, columns) - lr)
+    np.testing.assert_allclose(left, np.minimum(distance, beyond), atol=1e-12)

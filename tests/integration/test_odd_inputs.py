@@ -33,8 +33,9 @@ from i2ilr_mm.datasets.pictures import (
     read_picture,
     resolve_root,
 )
-from i2ilr_mm.inference import Translator, init_model
+from i2ilr_mm.inference import Translator, init_model, match
 from i2ilr_mm.inference.demo import create_app
+from i2ilr_mm.inference.matching import read_pixels
 from i2ilr_mm.inference.release import publish
 
 TIMES = int(os.environ.get('ODD_INPUTS', 1))
@@ -94,7 +95,8 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def test_damaged_pictures(tmp_path):
+@pytest.mark.parametrize('read', [read_picture, read_pixels])
+def test_damaged_pictures(tmp_path, read):
     rng = np.random.default_rng(SEED)
     whole = every_case()
     used = 0
@@ -105,9 +107,10 @@ def test_damaged_pictures(tmp_path):
         with in_time(), warnings.catch_warnings():
             warnings.simplefilter('error')
             try:
-                picture = read_picture(str(path))
+                picture = read(str(path))
                 used += 1
-                assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+                assert picture.ndim == 3 and picture.shape[2] in (3, 3 + (read is read_pixels))
+                assert picture.dtype == np.uint8 or read is read_pixels
                 assert sorted(picture_size(str(path))) == sorted(picture.shape[:2])  # as stored
             except PictureError as error:
                 assert str(path) in str(error) and '\n' not in str(error), case.name
@@ -279,6 +282,28 @@ def test_odd_pictures_and_dials(translator, source, target, strength, mask, pair
             assert str(error) and len(str(error)) < 2000
         else:
             assert all(result.image.size == (32, 32) for result in results)
+
+
+@some(120)
+@given(
+    image=st.one_of(arrays(), others),
+    target=st.one_of(arrays(), others),
+    lr_size=st.one_of(
+        st.sampled_from([8, 4, (8, 4)]),
+        st.lists(st.integers(-1, 9), max_size=3),
+        others,
+    ),
+    lr_method=st.sampled_from(['box', 'bicubic', 'area']),
+)
+def test_odd_pictures_to_match(image, target, lr_size, lr_method):
+    given = [made(*v) if isinstance(v, tuple) else v for v in (image, target)]
+    with in_time():
+        try:
+            result = match(given[0], given[1], lr_size, lr_method)
+        except SHOWN as error:
+            assert str(error) and len(str(error)) < 2000
+        else:
+            assert result.image.size == result.pixels.shape[1::-1] and result.png()
 
 
 @pytest.fixture(scope='module')

@@ -8,6 +8,7 @@ import pytest
 MODULES = (
     'evaluation.frechet',
     'evaluation.kid',
+    'inference.matching',
     'inference.translator',
     'lr',
     'models.exact',

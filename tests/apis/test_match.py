@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shlex
 import shutil
 import sys
 import zipfile
@@ -120,6 +122,27 @@ def test_zips_16_bits_and_names_that_differ_by_their_suffix(folders):
     assert sorted(os.listdir(out)) == ['deep.png.png', 'deep.tif.png', 'report.jsonl']
     data = (out / 'deep.png.png').read_bytes()
     assert data[24] == 16 and (out / 'deep.tif.png').read_bytes()[24] == 8  # of the header
+
+
+def test_the_example_of_the_docs(root, tmp_path, monkeypatch):
+    """Both blocks run as they are written, and print what the page says."""
+    page = (root / 'docs/match.md').read_text()
+    python, command, printed = (
+        re.search(rf'```{language}\n(.*?)```', page, re.DOTALL)[1]
+        for language in ('python', 'bash', 'text')
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(compile(python, 'docs/match.md', 'exec'), {})
+    name, *arguments = shlex.split(command.removeprefix('i2ilr '))
+    result = call(sys.executable, root / f'tools/{name}.py', *arguments, cwd=tmp_path)
+    assert printed.strip() in result.stdout
+    edited, original, repaired = (
+        np.array(Image.open(f'{stem}.png'), float) for stem in ('edited', 'original', 'repaired')
+    )
+    for picture, figure in ((edited, '21.6'), (repaired, '4.6')):
+        assert f'{np.abs(picture - original).mean():.1f}' == figure and figure in page
+    mark = (edited == 0).all(axis=2)  # what was drawn is still there
+    assert mark.sum() > 10 and (repaired[mark] < original[mark] - 40).mean() > 0.9
 
 
 def test_pairs_by_name():

@@ -3,6 +3,9 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from i2ilr.files import at_home
 
 from ..datasets.pictures import EXTENSIONS
 from ..inference.matching import checked_grid, match, settings
@@ -10,7 +13,7 @@ from ..inference.places import find_pictures
 from ..inference.translation import Failure, Translation
 from ..lr import DOWN_METHODS, check_choice
 from .results import summary, write_results
-from .tasks import Inputs, Task, is_done, tasks_of
+from .tasks import Inputs, Task, check_places, is_done, tasks_of
 
 Named = tuple[str, str]
 """A picture's path, and its name in the place that it comes from."""
@@ -48,7 +51,7 @@ def match_files(
             would take the place of a picture.
     """
     check_choice('lr_method', lr_method, DOWN_METHODS)
-    grid, out = checked_grid(lr_size), os.path.expanduser(out)
+    grid, out = checked_grid(lr_size), at_home(out)
     tasks = _tasks(images, targets, out)
     made_with, inputs = settings(grid, lr_method), Inputs()
     todo = [task for task in tasks if overwrite or not is_done(task, made_with, inputs)]
@@ -74,15 +77,13 @@ def _tasks(images: list[str], targets: list[str], out: str) -> list[Task]:
             f"--out: '{out}' must end in .png, which keeps every pixel as it is, or be a folder"
         )
     folder = '' if _is_file(out) else out
-    pairs = pair_by_name(find_pictures(images, folder), find_pictures(targets, folder))
+    found = find_pictures(images, folder), find_pictures(targets, folder)
+    pairs = pair_by_name(*found)
     if _is_file(out) and len(pairs) > 1:
         raise ValueError(f"--out: '{out}' is one file for {len(pairs)} images; give a folder")
     own = [(image, (target, '')) for image, (target, _) in pairs]
     tasks = [Task(*pair, '', out) for pair in own] if _is_file(out) else tasks_of(own, out)
-    given = {os.path.realpath(path) for pair in pairs for path, _ in pair}
-    for task in tasks:
-        if os.path.realpath(task.file) in given:
-            raise ValueError(f"--out: '{task.file}' is one of the pictures; give another place")
+    check_places(tasks, None, [path for path, _ in chain(*found)], [])
     return tasks
 
 

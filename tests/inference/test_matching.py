@@ -174,7 +174,7 @@ def test_targets_are_laid_over_white_unless_the_image_has_alpha_too():
 
 def test_a_target_that_no_picture_has_is_reported():
     lr = torch.zeros(3, 6, 8)
-    lr[0, 2, 3] = 1.2
+    lr[0, 2, 3], lr[0, 0, 0] = 1.2, -0.5  # floats in [-1, 1], to be seen by their signs
     result = match(smooth(48, 64), lr, (6, 8))
     assert not result.reached
     assert result.lr_worst == pytest.approx(0.2 * 127.5, abs=0.5)
@@ -225,7 +225,7 @@ def test_images_that_the_grid_does_not_divide_are_refused(size, grid, nearest, c
         ('nowhere.png', 'b.png', {}, r"'nowhere\.png' cannot be read"),
         (np.zeros((64, 64)), 'b.png', {}, 'an array of float64.*uint8 and uint16 arrays'),
         (np.zeros((64, 64, 2), np.uint16), 'b.png', {}, 'the last axis has 3 or 4'),
-        (torch.rand(3, 64, 64), 'b.png', {}, r'may be a picture in \[0, 1\]'),
+        (torch.rand(3, 64, 64), 'b.png', {}, 'may be meant from 0 to 1'),
         (np.zeros((64, 64), np.uint8), np.zeros((5, 9), np.uint8), {}, 'smaller than 8 rows x 8'),
         (
             np.zeros((64, 64), np.uint8),

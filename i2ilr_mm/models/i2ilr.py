@@ -1,7 +1,5 @@
 """The model: the schedule of one training step."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from .convolutions import power_iteration, shared_weights
 from .ema import decay_at, move_average
-from .networks import Networks, frozen, synchronised, unwrap
+from .networks import Networks, synchronised, unwrap
 from .objective import Objective, average, build_lr_loss, build_projected_loss, loss_sum, mean_loss
 from .source import build_source_loss, of_size
 from .target_draws import build_target_draws
@@ -248,7 +246,7 @@ class I2ILR(Networks):
     ) -> dict[str, Tensor]:
         """One G step through the updated D and P; makes the fakes again where they are missing."""
         logs = []
-        with self._frozen_judges():
+        with self.frozen_judges():
             for i, (image, lr) in enumerate(parts):
                 last = i == len(parts) - 1
                 with synchronised(self.generator, last):
@@ -266,18 +264,6 @@ class I2ILR(Networks):
                 logs.append(log)
         _apply(wrapper)
         return average(logs)
-
-    @contextmanager
-    def _frozen_judges(self) -> Iterator[None]:
-        """D and P without gradients of their own, and with their weights worked out once."""
-        with ExitStack() as stack:
-            for network in (self.discriminator, self.projected_discriminator):
-                if network is not None:
-                    stack.enter_context(frozen(network))
-                    stack.enter_context(shared_weights(network))
-                    # Or DDP would wait for gradients of the frozen network, into the next step.
-                    stack.enter_context(synchronised(network, last=False))
-            yield
 
     def _backward(self, wrapper: OptimWrapper, loss: Tensor, retain_graph: bool = False) -> None:
         # All parts are of one size, so the batch's mean is M = 1/k sum_j M_j over its k parts.

@@ -1,7 +1,7 @@
 """The networks of I2I-LR, the passes through them, and the one way to predict."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, check_choice, residual, to_uint8
-from .convolutions import use_channels_last
+from .convolutions import shared_weights, use_channels_last
 from .functional import twice_differentiable
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
@@ -223,6 +223,18 @@ class Networks(BaseModel):
         """P's logits of the features that :meth:`view` returns."""
         with self.autocast():
             return self.projected_discriminator(views, residual)
+
+    @contextmanager
+    def frozen_judges(self) -> Iterator[None]:
+        """D and P without gradients of their own, and with their weights worked out once."""
+        with ExitStack() as stack:
+            for network in (self.discriminator, self.projected_discriminator):
+                if network is not None:
+                    stack.enter_context(frozen(network))
+                    stack.enter_context(shared_weights(network))
+                    # Or DDP would wait for gradients of the frozen network, into the next step.
+                    stack.enter_context(synchronised(network, last=False))
+            yield
 
     # Prediction
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any 
     Raises:
         ValueError: If the strength or the mask is out of range.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f'strength is {strength}; it goes from 0 (source) to 1 (target)')
+    if not isinstance(strength, Real) or not 0 <= strength <= 1:
+        raise ValueError(f'strength is {strength!r}; it goes from 0 (source) to 1 (target)')
     size = lr.shape[-1]
     share = strength * (torch.ones(size, size) if mask is None else cells(mask, size))
     own = down(source, size, lr_method)

@@ -51,6 +51,11 @@ def load_config(
             cfg[name] = value
     options = dict(options or {})
     for name in options:
+        if name.partition('.')[0] == 'custom_imports':
+            raise ValueError(
+                f'option {name!r} comes too late: modules are imported when the config is read; '
+                f'write custom_imports into a config of your own'
+            )
         check_known(cfg, name)
     _set(cfg, options)
     prepare(cfg, options)
@@ -173,11 +178,6 @@ def check_known(cfg: Config, name: str) -> None:
     Raises:
         ValueError: Naming what the config has.
     """
-    if name.partition('.')[0] == 'custom_imports':
-        raise ValueError(
-            f'option {name!r} comes too late: modules are imported when the config is read; write '
-            f'custom_imports into a config of your own'
-        )
     parent, last = _parent(cfg, name)
     if parent is cfg._cfg_dict and last not in parent and last not in RUNNER_SETTINGS:
         names = ', '.join(sorted(k for k in parent if not k.startswith('_')))

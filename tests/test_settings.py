@@ -98,6 +98,12 @@ def test_line_breaks_in_values_stay_out_as_well(raw, option):
         assert option in ('data_root', 'protocol')  # any text is right
 
 
+def test_imports_are_no_options(raw):
+    """They would change nothing: the config has been read by then."""
+    with pytest.raises(ValueError, match="'custom_imports.imports' comes too late"):
+        load_config(raw, {'custom_imports.imports': ['os']})
+
+
 def test_all_that_is_wrong_is_named_at_once(root):
     wrong = {'model.ema_decya': 1, 'train_cfg.max_iter': 3}
     with pytest.raises(ValueError, match=r'ema_decya.*; .*max_iter'):
@@ -144,7 +150,7 @@ def test_a_class_may_stand_for_its_name(root):
     """As MMEngine's pure Python configs have it."""
     from torch.optim import Adam
 
-    cfg = Config.fromfile(root / 'configs/i2ilr_heads64.py')
+    cfg = load_config(root / 'configs/i2ilr_heads64.py')
     cfg.optim_wrapper.generator.optimizer.type = Adam
     check_settings(cfg)
     cfg.optim_wrapper.generator.optimizer.lrr = 3

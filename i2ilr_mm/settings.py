@@ -73,6 +73,7 @@ TOP_LEVEL: dict[str, Any] = {
     **(accepted(Runner) or {}),
     'custom_hooks': list | None,
     'custom_imports': dict | None,
+    'data_root': str | None,
     'default_hooks': dict | None,
     'default_scope': str,
     'fit': str | None,

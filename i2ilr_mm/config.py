@@ -16,7 +16,7 @@ from .hints import brief
 from .linking import check_followed, link, unlink
 from .models.generator import scale_steps
 from .parts import check_parts, is_i2ilr
-from .settings import check_settings
+from .settings import check_settings, check_top_level
 from .switches import settle
 
 RUNNER_SETTINGS = inspect.signature(Runner.__init__).parameters
@@ -75,8 +75,9 @@ def prepare(cfg: Config, changed: Iterable[str]) -> None:
     settle(cfg)
     link(cfg)
     check_followed(cfg, changed)
+    check_top_level(cfg)
+    check_parts(cfg)  # its advice says more than that a name is unknown
     check_settings(cfg)
-    check_parts(cfg)
     check_config(cfg)
 
 

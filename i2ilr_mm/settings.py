@@ -110,15 +110,24 @@ def is_ours(cfg: Config) -> bool:
     return kind == 'I2ILR' or getattr(kind, '__name__', '') == 'I2ILR'
 
 
+def check_top_level(cfg: Config) -> None:
+    """Refuse a wrong top level of a config of I2ILR; what is checked later follows it.
+
+    Raises:
+        ValueError: Naming every setting, what it is and what is accepted.
+    """
+    if is_ours(cfg):
+        _refuse(_top_level(cfg))
+
+
 def check_settings(cfg: Config) -> None:
-    """Refuse unknown names, and values that cannot be meant, anywhere in a config of I2ILR.
+    """Refuse unknown names, and values that cannot be meant, anywhere below the top level.
 
     Raises:
         ValueError: Naming every place, what stands there and what is accepted.
     """
     if not is_ours(cfg):
         return
-    _refuse(_top_level(cfg))  # first, as what is below follows it
     _refuse(p for key, value in cfg.items() for p in _check(value, key, REGISTRIES.get(key), key))
     _refuse(misfits(cfg))
 

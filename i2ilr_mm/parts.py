@@ -28,10 +28,11 @@ def check_parts(cfg: Config) -> None:
     """
     if not is_i2ilr(cfg):
         return
-    _check_preprocessor((cfg.get('model') or {}).get('data_preprocessor'))
+    _check_preprocessor(_dict(cfg, 'model').get('data_preprocessor'))
     _check_scoring(cfg)
-    _check_training(cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {})
-    for hook in cfg.get('custom_hooks') or []:
+    _check_training(_dict(cfg, 'train_cfg'), _dict(cfg, 'train_dataloader'))
+    hooks = cfg.get('custom_hooks')
+    for hook in hooks if isinstance(hooks, list) else ():
         if _name_of(hook, HOOKS) == 'VisualizationHook':
             raise ValueError(
                 'custom_hooks has VisualizationHook, which puts pictures of one size side by side, '
@@ -40,7 +41,7 @@ def check_parts(cfg: Config) -> None:
 
 
 def _check_preprocessor(preprocessor: Any) -> None:
-    kind = _class_of(preprocessor, MODELS) if preprocessor else None
+    kind = _class_of(preprocessor, MODELS)
     if kind is not None and kind.__module__.startswith(('mmagic.', 'mmengine.')):
         raise ValueError(
             f'model.data_preprocessor is {kind.__name__}, which hands pictures on in other ranges '
@@ -51,14 +52,14 @@ def _check_preprocessor(preprocessor: Any) -> None:
 def _check_scoring(cfg: Config) -> None:
     for kind, plain in (('val', 'ValLoop'), ('test', 'TestLoop')):
         loop = cfg.get(f'{kind}_cfg')
-        if loop is not None and _name_of({'type': plain, **loop}, LOOPS) == plain:
+        if isinstance(loop, dict) and _name_of({'type': plain, **loop}, LOOPS) == plain:
             raise ValueError(
                 f"{kind}_cfg is MMEngine's {plain}, which does not work with MMagic's evaluators: "
                 f"set {kind}_cfg=dict(type='Multi{plain}')"
             )
         for metric in _metrics(cfg.get(f'{kind}_evaluator')):
             _check_metric(metric, f'{kind}_evaluator')
-            _check_pairs(metric, (cfg.get(f'{kind}_dataloader') or {}).get('dataset'), kind)
+            _check_pairs(metric, _dict(cfg, f'{kind}_dataloader').get('dataset'), kind)
 
 
 def _check_metric(metric: Any, where: str) -> None:
@@ -94,6 +95,12 @@ def _check_training(loop: dict, loader: dict) -> None:
         )
 
 
+def _dict(cfg: Config, name: str) -> dict:
+    """A setting, or nothing where it is of another type, which is refused elsewhere."""
+    value = cfg.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _name_of(part: Any, registry: Registry) -> str:
     """The name of a part's class, in whatever scope it is looked up; '' of one that is unknown."""
     return getattr(_class_of(part, registry), '__name__', '')
@@ -103,7 +110,7 @@ def _class_of(part: Any, registry: Registry) -> type | None:
     """The class of a part, which stands in a config by its name, as a class, or built."""
     kind = part.get('type') if isinstance(part, dict) else type(part)
     if not isinstance(kind, str):
-        return kind
+        return kind if isinstance(kind, type) else None
     with suppress(RuntimeError, ValueError):  # a dotted name of something that is not there
         return registry.get(kind)
     return None

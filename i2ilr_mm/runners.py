@@ -58,6 +58,7 @@ def _changed(cfg: Config | dict) -> list[str]:
     if 'linked' in cfg or not file or not os.path.isfile(file):
         return []  # load_config has done this, or nobody can tell
     written = read_config(file)
-    for name in cfg if is_i2ilr(cfg) else ():
+    changed = [name for name in cfg if name not in written or cfg[name] != written[name]]
+    for name in changed if is_i2ilr(cfg) else ():
         check_known(written, name)
-    return [name for name in cfg if cfg[name] != written.get(name)]
+    return changed

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from .hints import accepted, brief, fits, in_one_line, nearest, registered, shown, unknown_type
 from .limits import OURS, outside
+from .linking import LINKED
 from .together import misfits
 
 # Key of a config -> the registry that the types below it are looked up in.
@@ -141,8 +142,9 @@ def _top_level(cfg: Config) -> Iterator[str]:
     """Wrong types, and names that only look like MMEngine's; others are the config's variables."""
     settings = {name: value for name, value in cfg.items() if name in TOP_LEVEL}
     yield from _check_values(settings, '', TOP_LEVEL)
-    for name in [name for name in cfg if name not in TOP_LEVEL]:
-        near = difflib.get_close_matches(name, TOP_LEVEL, 1, cutoff=0.85)
+    known = {*TOP_LEVEL, *LINKED, 'protocol'}
+    for name in [name for name in cfg if name not in known]:
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
         if near and len(re.findall(rf'\b{re.escape(name)}\b', cfg.text)) < 2:  # a variable is used
             yield f"'{name}' is not read by anything; is it '{near[0]}'?"
 

@@ -95,3 +95,15 @@ def test_what_works_is_let_through(cfg):
 def test_other_models_are_none_of_our_business():
     check_parts(Config(dict(model=dict(type='SRGAN'), val_cfg=dict(type='ValLoop'))))
     check_parts(Config(dict()))
+
+
+@pytest.mark.parametrize('value', [3, 'x', [], [3], {}, {'type': 3}, None])
+def test_settings_of_other_types_are_left_to_the_check_of_types(cfg, value):
+    names = 'val_cfg test_evaluator train_cfg train_dataloader val_dataloader custom_hooks'
+    for name in names.split():
+        other = Config(cfg._cfg_dict.to_dict())
+        other[name] = value
+        if (name, value) != ('val_cfg', {}):  # MMEngine's default, its ValLoop
+            check_parts(other)
+    cfg.model.data_preprocessor = value
+    check_parts(cfg)

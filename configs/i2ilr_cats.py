@@ -15,7 +15,7 @@ img_size = 128
 lr_size = 8
 
 model = dict(
-    generator=dict(base_channels=16, max_channels=64, style=True),
+    generator=dict(base_channels=16, max_channels=64),
     # Half the generator's width, and R1 at every eighth step: a sixth faster, and no worse.
     discriminator=dict(base_channels=8, max_channels=32),
     r1_loss=dict(interval=8),

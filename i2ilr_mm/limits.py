@@ -42,7 +42,7 @@ COUNT_OR_0 = Range(0, MANY, whole=True)
 COUNT_OR_NEVER = Range(-1, MANY, whole=True)
 SIDE = Range(1, 8192, whole=True)
 WIDTH = Range(1, 2**14, whole=True)
-POSITIVE = Range(0, 10**6)
+POSITIVE = Range(0, 1e38)
 SHARE = Range(0, 1)
 
 LIMITS: dict[str, Range] = {

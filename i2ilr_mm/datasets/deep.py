@@ -11,9 +11,7 @@ from PIL import Image
 
 from .decode import PictureError, read_with, without_metadata
 from .rgb import grey_shares, is_deep_grey, is_srgb, layers, turn_of
-
-ASSOCIATED = 1
-"""Of a TIFF's extra samples: colours are times alpha."""
+from .tiffs import BITS, deep_shares, numbers_of
 
 
 def decode_deep(data: bytes, name: str) -> np.ndarray:
@@ -57,10 +55,11 @@ def _pixels(image: Image.Image, data: bytes, name: str) -> tuple[np.ndarray | No
     if deep_grey or _is_deep_colour(image, data):
         if not is_srgb(image.info.get('icc_profile'), 'L' if deep_grey else 'RGB'):
             return None, 'has 16 bits and a profile other than sRGB: convert it to sRGB'
+        turn = turn_of(image) if not deep_grey else None  # which loading forgets
         pixels = _grey(image) if deep_grey else _colour(image, data)
         if pixels is None:
             return None, 'has 16 bits in an unusual layout: save it as RGB or RGBA, in one plane'
-        return _upright(pixels, turn_of(image)), ''
+        return _upright(pixels, turn_of(image) if deep_grey else turn), ''
     channels = [np.array(layer) for layer in layers(image, name) if layer is not None]
     return np.dstack(channels), ''
 
@@ -68,7 +67,7 @@ def _pixels(image: Image.Image, data: bytes, name: str) -> tuple[np.ndarray | No
 def _is_deep_colour(image: Any, data: bytes) -> bool:
     if image.format == 'PNG' and data[12:16] == b'IHDR':
         return data[24] == 16
-    return bool(data) and image.format == 'TIFF' and max(image.tag_v2.get(258, (1,))) > 8
+    return image.format == 'TIFF' and max(numbers_of(data).get(BITS, (1,))) > 8
 
 
 def _grey(image: Image.Image) -> np.ndarray:
@@ -81,11 +80,10 @@ def _grey(image: Image.Image) -> np.ndarray:
 
 def _colour(image: Any, data: bytes) -> np.ndarray | None:
     """RGB or RGBA of 16 bits; None of a layout that OpenCV reads wrongly or not at all."""
-    tags = getattr(image, 'tag_v2', {})
-    planes, colours = tags.get(284, 1), tags.get(262, 2)
-    if planes != 1 or colours != 2 or ASSOCIATED in tags.get(338, ()):
-        return None
     image.load()  # finds damage that OpenCV passes over
+    if image.format == 'TIFF':
+        share = deep_shares(data)
+        return None if share is None else (share * 65535).round().astype(np.uint16)
     stored = np.frombuffer(without_metadata(data), np.uint8)
     values = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:

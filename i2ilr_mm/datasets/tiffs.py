@@ -102,31 +102,48 @@ def what_tiff_is(data: bytes) -> str:
 def read_deep(data: bytes) -> Image.Image | None:
     """Read a TIFF of 10 to 16 bits by OpenCV, where Pillow cannot; None for any other.
 
-    OpenCV gives the values as stored, times what makes them 16 bits.
+    Colours get 8 bits, grey 16.
+
+    Raises:
+        OSError: If it is damaged.
+    """
+    share = deep_shares(data)
+    if share is None:
+        return None
+    if share.ndim == 2:
+        image = Image.fromarray((share * 65535).round().astype(np.uint16))
+    else:
+        image = Image.fromarray((share * 255).round().astype(np.uint8))
+    tags = numbers_of(data)
+    image.format = 'TIFF'
+    image.getexif()[ORIENTATION] = tags.get(ORIENTATION, (1,))[0]
+    if profile := _directory(data).get(ICC):
+        image.info['icc_profile'] = profile
+    return image
+
+
+def deep_shares(data: bytes) -> np.ndarray | None:
+    """Pixels of a TIFF of 10 to 16 bits, from 0 (black) to 1, as stored; None of any other.
+
+    Returns:
+        (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, float64.
 
     Raises:
         OSError: If it is damaged.
     """
     tags = numbers_of(data)
     layout = _deep_layout(tags)
-    if not layout or 43 in data[2:4]:  # BigTIFF
+    if not layout:
         return None
     values = _by_opencv(data)
     if values is None or values.dtype != np.uint16 or values.ndim != (2 if layout == 'L' else 3):
         return None
+    # OpenCV gives the values as stored, times what makes them 16 bits.
     bits = tags[BITS][0]
     share = values / ((2**bits - 1) * 2 ** (16 - bits))
     if layout == 'L':
-        share = share if tags[PHOTOMETRIC] == (1,) else 1 - share
-        image = Image.fromarray((share * 65535).round().astype(np.uint16))
-    else:
-        order = [2, 1, 0, 3][: len(layout)]  # OpenCV has blue first
-        image = Image.fromarray((share[..., order] * 255).round().astype(np.uint8))
-    image.format = 'TIFF'
-    image.getexif()[ORIENTATION] = tags.get(ORIENTATION, (1,))[0]
-    if profile := _directory(data).get(ICC):
-        image.info['icc_profile'] = profile
-    return image
+        return share if tags[PHOTOMETRIC] == (1,) else 1 - share
+    return share[..., [2, 1, 0, 3][: len(layout)]]  # OpenCV has blue first
 
 
 def _by_opencv(data: bytes) -> np.ndarray | None:
@@ -144,11 +161,14 @@ def _by_opencv(data: bytes) -> np.ndarray | None:
 def _as_stored(data: bytes) -> np.ndarray:
     """The file as upright: OpenCV turns some pictures by their orientation, and others not."""
     changed, order = bytearray(data), '<' if data[:2] == b'II' else '>'
-    (start,) = struct.unpack_from(f'{order}I', data, 4)
-    (count,) = struct.unpack_from(f'{order}H', data, start)
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
+    # Offset of the directory, number of entries, their length, the place of a value in one.
+    at, kinds, length, value = (8, 'QQ', 20, 12) if 43 in data[2:4] else (4, 'IH', 12, 8)
+    (start,) = struct.unpack_from(order + kinds[0], data, at)
+    (count,) = struct.unpack_from(order + kinds[1], data, start)
+    start += struct.calcsize(order + kinds[1])
+    for entry in range(start, start + length * count, length):
         if data[entry : entry + 2] == struct.pack(f'{order}H', ORIENTATION):
-            struct.pack_into(f'{order}H', changed, entry + 8, 1)
+            struct.pack_into(f'{order}H', changed, entry + value, 1)
     return np.frombuffer(changed, np.uint8)
 
 

@@ -30,7 +30,7 @@ def test_within(name, value):
 @pytest.mark.parametrize(
     'name, value, accepts',
     [
-        ('lr', -1e-3, 'a number from 0 to 1e+38'),
+        ('lr', -1e-3, 'a number of at least 0'),
         ('lr', math.nan, 'a number from 0 to 1e+38'),
         ('lr', math.inf, 'a number from 0 to 1e+38'),
         ('betas', [0, 2], 'a number from 0 to 1'),

@@ -166,10 +166,11 @@ class I2ILR(Networks):
 
     def _sources(self, img: Tensor, lr: Tensor) -> list[Part] | None:
         """Candidates of the whole batch for the source loss, and for each part its positives."""
-        if self.source_loss is None:
+        loss = of_size(self.source_loss, lr)
+        if loss is None:
             return None
         with self.autocast():
-            candidates, positives = of_size(self.source_loss, lr).sources(img)
+            candidates, positives = loss.sources(img)
         return [(candidates, part) for part in positives.chunk(self.accumulation)]
 
     def _parts(self, img: Tensor, lr: Tensor) -> list[Part]:

@@ -178,13 +178,16 @@ class ContrastiveSourceLoss(nn.Module):
 
 
 def build_source_loss(config: dict, generator: Any) -> nn.Module:
-    """The source loss of a generator; for several LR sizes one for each in a ModuleDict.
+    """The source loss of a generator; of one with several LR sizes, one for each in a ModuleDict.
 
-    What the LR picture leaves as detail differs with its size, and so do the features of it.
+    What the LR picture leaves as detail differs with its size, and so do the features of it. Sizes
+    beyond the generator's ``lr_size`` have none: there the target says what the detail is, and a
+    loss that asks for the source's lays it over the target's.
     """
     sizes = getattr(generator, 'lr_sizes', ())
     if len(sizes) < 2:
         return MODELS.build(config)
+    sizes = [size for size in sizes if size <= generator.lr_size]
     losses = [MODELS.build({**config, 'lr_size': size}) for size in sizes]
     for loss in losses:
         loss.network = losses[0].network
@@ -192,8 +195,10 @@ def build_source_loss(config: dict, generator: Any) -> nn.Module:
 
 
 def of_size(loss: Any, lr: Tensor) -> Any:
-    """Of the source losses that :func:`build_source_loss` made, the one for LR targets."""
-    return loss[str(lr.shape[-1])] if isinstance(loss, nn.ModuleDict) else loss
+    """Of what :func:`build_source_loss` built, the loss for LR targets; None if they have none."""
+    if not isinstance(loss, nn.ModuleDict):
+        return loss
+    return dict(loss.items()).get(str(lr.shape[-1]))
 
 
 class LeastSquares(nn.Module):

@@ -6,6 +6,8 @@ import io
 import locale
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
@@ -71,10 +73,21 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     command = import_module(f'i2ilr.commands.{name}')
     argv = [_at_home(argument) for argument in argv]
     args = command.parse_args(argv, prog or sys.argv[0])
-    try:
+    with one_line_errors():
         if name not in READ_ONLY:
             import_module('i2ilr_mm').register()
         command.main(args)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with one line for what the user can mend.
+
+    Raises:
+        SystemExit: In the place of the error; I2ILR_TRACEBACK=1 lets it pass as it is.
+    """
+    try:
+        yield
     except (ImportError, OSError, ValueError) as error:
         if os.environ.get('I2ILR_TRACEBACK'):
             raise

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import mmagic
 
+from i2ilr.main import one_line_errors
+
 TOOLS = Path(mmagic.__file__).parent / '.mim' / 'tools'
 
 
@@ -17,7 +19,7 @@ def main(arguments: list[str]) -> None:
     """Run a tool of the installed MMagic.
 
     Raises:
-        SystemExit: If there is no such tool.
+        SystemExit: If there is no such tool, or with one line for what the user can mend.
     """
     tools = sorted(path.stem for path in TOOLS.glob('*.py'))
     if arguments[:1] in ([], ['-h'], ['--help']) or arguments[0] not in tools:
@@ -29,7 +31,8 @@ def main(arguments: list[str]) -> None:
         )
     tool = str(TOOLS / f'{arguments[0]}.py')
     sys.argv = [tool, *arguments[1:]]
-    runpy.run_path(tool, run_name='__main__')
+    with one_line_errors():
+        runpy.run_path(tool, run_name='__main__')
 
 
 if __name__ == '__main__':

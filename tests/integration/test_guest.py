@@ -57,6 +57,14 @@ def test_mmagics_own_tools(child, heads, tmp_path):
     assert 'lr_mae' in test.stdout
 
 
+def test_what_mmagics_tools_refuse_is_one_line(child, heads, tmp_path):
+    tool = [sys.executable, '-m', 'i2ilr_mm.mmagic', 'train', child, '--work-dir', tmp_path / 'run']
+    option = ['--cfg-options', f'data_rot={heads}']
+    result = call(*tool, *option, cwd=tmp_path, check=False, PYTHONPATH=str(ROOT))
+    assert result.returncode == 1 and 'Traceback' not in result.stdout + (result.stderr or '')
+    assert "option 'data_rot'" in result.stdout + (result.stderr or '')
+
+
 def test_a_tool_that_mmagic_does_not_have():
     result = call(sys.executable, '-m', 'i2ilr_mm.mmagic', 'trian', check=False)
     assert result.returncode == 1 and "'train'" in result.stdout

@@ -1,12 +1,13 @@
 """Parts of MMagic that cannot work with I2ILR, refused before anything is built."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from mmagic.registry import DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, METRICS, MODELS
 from mmengine.config import Config
 from mmengine.registry import Registry
+
+from .hints import registered
 
 INSTEAD = {
     'FrechetInceptionDistance': 'DistributionScores has the Frechet and the kernel distance',
@@ -109,11 +110,8 @@ def _name_of(part: Any, registry: Registry) -> str:
 def _class_of(part: Any, registry: Registry) -> type | None:
     """The class of a part, which stands in a config by its name, as a class, or built."""
     kind = part.get('type') if isinstance(part, dict) else type(part)
-    if not isinstance(kind, str):
-        return kind if isinstance(kind, type) else None
-    with suppress(RuntimeError, ValueError):  # a dotted name of something that is not there
-        return registry.get(kind)
-    return None
+    built = registered(registry, kind)
+    return built if isinstance(built, type) else None
 
 
 def _metrics(evaluator: Any) -> Iterator[Any]:

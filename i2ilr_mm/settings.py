@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from .hints import accepted, brief, fits, in_one_line, nearest, registered, shown, unknown_type
 from .limits import OURS, outside
 from .linking import LINKED
+from .parts import is_i2ilr
 from .together import misfits
 
 # Key of a config -> the registry that the types below it are looked up in.
@@ -108,7 +109,7 @@ def is_ours(cfg: Config) -> bool:
     kind = model.get('type')
     if registered(mmagic.MODELS, kind) is None:
         raise ValueError(unknown_type('model.type', kind, mmagic.MODELS))
-    return kind == 'I2ILR' or getattr(kind, '__name__', '') == 'I2ILR'
+    return is_i2ilr(cfg)
 
 
 def check_top_level(cfg: Config) -> None:

@@ -170,6 +170,12 @@ def test_a_users_own_class_has_ranges_of_its_own(root):
         check_settings(cfg)
 
 
+def test_a_model_named_with_its_scope_is_checked_like_any(root):
+    options = {'model.type': 'mmagic.I2ILR', 'model.r1_loss.gamm': 2}
+    with pytest.raises(ValueError, match="gamm is unknown; is it 'gamma'"):
+        load_config(root / 'configs/i2ilr_heads64.py', options)
+
+
 def test_other_models_are_none_of_our_business():
     assert not is_ours(Config(dict(model=dict(type='SRGAN'))))
     assert not is_ours(Config(dict()))

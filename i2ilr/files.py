@@ -25,6 +25,11 @@ def shown(text: str) -> str:
     return re.sub(r'[\0-\x1f\x7f]', lambda match: repr(match[0])[1:-1], text)
 
 
+def in_one_line(text: str) -> str:
+    """A message without the line breaks of names and values in it."""
+    return ' '.join(text.split())
+
+
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
     """Give a name to write to; the file takes ``path`` once the block ends without an error.

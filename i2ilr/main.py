@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from .files import at_home
+from .files import at_home, in_one_line
 
 COMMANDS = {
     'train': 'train a model',
@@ -91,8 +91,9 @@ def one_line_errors() -> Iterator[None]:
     except (ImportError, OSError, ValueError) as error:
         if os.environ.get('I2ILR_TRACEBACK'):
             raise
-        text = ' '.join(str(error).split())  # names can hold line breaks
-        sys.exit(f'error: {text}\n(set I2ILR_TRACEBACK=1 to see where it came from)')
+        sys.exit(
+            f'error: {in_one_line(str(error))}\n(set I2ILR_TRACEBACK=1 to see where it came from)'
+        )
     except KeyboardInterrupt:
         sys.exit('interrupted')
 

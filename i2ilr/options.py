@@ -4,6 +4,7 @@ import argparse
 import ast
 import os
 import sys
+from typing import NoReturn
 
 PLACES = ('data_root', 'work_dir', 'pair_file', 'load_from', 'weights', 'cache_dir', 'out_dir')
 """Settings that are names of files or folders: 2020 is a folder there, and no number."""
@@ -52,6 +53,30 @@ def _split(text: str) -> list[str] | None:
         else:
             parts[-1] += character
     return parts if (len(parts) > 1 or inner is not text) and depth == 0 else None
+
+
+EXIT_CODES = (
+    'Exit codes: 0 all results are there; 1 nothing could be done; 2 the command line is wrong; '
+    '3 some pictures could not be used, and the rest was worked on.'
+)
+"""Of commands that work on many pictures, see :func:`exit_by`."""
+
+
+def exit_by(done: int, failed: int) -> NoReturn:
+    """End the process by the numbers of results that are there, and of those that failed."""
+    sys.exit(0 if not failed else 3 if done else 1)
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser, **what: str) -> None:
+    """An option for each name, which takes pictures; ``what`` says which."""
+    for name, described in what.items():
+        parser.add_argument(
+            f'--{name}',
+            nargs='+',
+            required=True,
+            metavar='PICTURE',
+            help=f"{described}; files, folders, zips or patterns such as 'photos/*.jpg'",
+        )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:

@@ -24,6 +24,12 @@ def luma(image: Tensor) -> Tensor:
     return red + green + blue
 
 
+def _coloured(image: Tensor, colour: Tensor) -> Tensor:
+    """Y + c (x - Y): pictures (B, 3, s, s) of which a share of the colour is left."""
+    grey = luma(image)
+    return grey + colour * (image - grey)
+
+
 def split(lr: Tensor) -> tuple[Tensor, Tensor | None]:
     """The colours (B, 3, s, s) of LR targets, and their binding (B, 2, s, s) or None."""
     return (lr[:, :3], lr[:, 3:]) if lr.shape[1] == 5 else (lr, None)
@@ -52,8 +58,7 @@ def told(lr: Tensor) -> Tensor:
     if binding is None:
         return join(lr)
     share, colour = binding.split(1, dim=1)
-    grey = luma(lr)
-    return torch.cat([share * (grey + colour * (lr - grey)), share, share * colour], dim=1)
+    return torch.cat([share * _coloured(lr, colour), share, share * colour], dim=1)
 
 
 def bound(own: Tensor, lr: Tensor) -> Tensor:
@@ -74,9 +79,7 @@ def bound(own: Tensor, lr: Tensor) -> Tensor:
     #   t = o + Y(d) + c (d - Y(d))      Y(t) = Y(o) + Y(d) = Y(l), as Y(d - Y(d)) = 0
     #   o + m (t' - o),  t' = t within [-1, 1]
     share, colour = binding.split(1, dim=1)
-    difference = lr - own
-    grey = luma(difference)
-    return own + share * (_faded(own + grey + colour * (difference - grey)) - own)
+    return own + share * (_faded(own + _coloured(lr - own, colour)) - own)
 
 
 def _faded(image: Tensor) -> Tensor:
@@ -111,8 +114,7 @@ def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
     if binding is None:
         return difference.abs()
     share, colour = binding.split(1, dim=1)
-    grey = luma(difference)
-    return (share * (grey + colour * (difference - grey))).abs()
+    return (share * _coloured(difference, colour)).abs()
 
 
 def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:

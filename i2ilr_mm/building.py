@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from i2ilr.files import in_one_line
+
 RUNNER_STEPS = {
     'setup_env': 'env_cfg',
     'set_randomness': 'randomness',
@@ -49,7 +51,7 @@ def config_errors(cfg: Config, building: bool = True) -> Iterator[None]:
         if _is_for_users(error) or (place is None and not building):
             raise
         reason = error.args[0] if isinstance(error, KeyError) and error.args else error
-        text = ' '.join(str(reason).split()) or type(error).__name__
+        text = in_one_line(str(reason)) or type(error).__name__
         raise ValueError(f'{place or "the config"} cannot be built: {text}') from error
 
 

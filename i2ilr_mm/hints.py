@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from mmengine.registry import Registry
 
+from i2ilr.files import in_one_line
+
 CLOSED = ('CheckpointHook',)
 """Classes whose **kwargs take nothing that a config could want to give."""
 
@@ -164,11 +166,6 @@ def brief(value: Any) -> str:
     """A value of a config as it is written, cut short."""
     text = in_one_line(repr(value))
     return text if len(text) <= 100 else f'{text[:96]} ...'
-
-
-def in_one_line(text: str) -> str:
-    """A message without the line breaks of names and values in it."""
-    return ' '.join(text.split())
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -17,7 +17,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from .hints import accepted, brief, fits, in_one_line, nearest, registered, shown, unknown_type
+from i2ilr.files import in_one_line
+
+from .hints import accepted, brief, fits, nearest, registered, shown, unknown_type
 from .limits import OURS, outside
 from .linking import LINKED
 from .parts import is_i2ilr

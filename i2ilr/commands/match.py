@@ -1,12 +1,9 @@
-"""Match pictures with LR targets: i2ilr match --image X --target Y --out DIR
-
-Exit codes: 0 all results are there; 1 nothing could be done; 2 the command line is wrong; 3 some
-pictures could not be used, and the rest was matched.
-"""
+"""Match pictures with LR targets: i2ilr match --image X --target Y --out DIR"""
 
 import argparse
 import re
-import sys
+
+from ..options import EXIT_CODES, add_picture_arguments, exit_by
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -15,20 +12,13 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         description='Move pictures of any origin to LR targets, so that shrunk to 8 x 8 they equal '
         'them, and keep the detail. One target serves for all images, or one of the same name for '
         'each.',
-        epilog='Exit codes: 0 all results are there; 1 nothing could be done; 2 the command line '
-        'is wrong; 3 some pictures could not be used, and the rest was matched.',
+        epilog=EXIT_CODES,
     )
-    for name, what in (
-        ('image', 'pictures to move, of 8 or 16 bits'),
-        ('target', 'pictures to meet: LR targets themselves, or whole pictures, which are shrunk'),
-    ):
-        parser.add_argument(
-            f'--{name}',
-            nargs='+',
-            required=True,
-            metavar='PICTURE',
-            help=f"{what}; files, folders, zips or patterns such as 'photos/*.jpg'",
-        )
+    add_picture_arguments(
+        parser,
+        image='pictures to move, of 8 or 16 bits',
+        target='pictures to meet: LR targets themselves, or whole pictures, which are shrunk',
+    )
     parser.add_argument(
         '--out', required=True, metavar='PLACE', help='folder for the results, or one .png file'
     )
@@ -68,4 +58,4 @@ def main(args: argparse.Namespace) -> None:
         lr_method=args.lr_method,
         overwrite=args.overwrite,
     )
-    sys.exit(0 if not failed else 3 if done else 1)
+    exit_by(done, failed)

@@ -1,13 +1,15 @@
-"""Translate pictures: i2ilr translate --model MODEL --source X --target Y --out DIR
-
-Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is wrong; 3 some
-pictures could not be used, and the rest was translated.
-"""
+"""Translate pictures: i2ilr translate --model MODEL --source X --target Y --out DIR"""
 
 import argparse
-import sys
 
-from ..options import add_device_arguments, add_model_arguments, parse_with_model
+from ..options import (
+    EXIT_CODES,
+    add_device_arguments,
+    add_model_arguments,
+    add_picture_arguments,
+    exit_by,
+    parse_with_model,
+)
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -15,18 +17,10 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         prog,
         description='Translate sources towards LR targets. One picture alone serves for all of the '
         'other side; otherwise they are taken in order, in a folder that of the names.',
-        epilog='Exit codes: 0 all pairs are there; 1 nothing could be done; 2 the command line is '
-        'wrong; 3 some pictures could not be used, and the rest was translated.',
+        epilog=EXIT_CODES,
     )
     add_model_arguments(parser)
-    for name, what in (('source', 'pictures to translate'), ('target', 'pictures to resemble')):
-        parser.add_argument(
-            f'--{name}',
-            nargs='+',
-            required=True,
-            metavar='PICTURE',
-            help=f"{what}: files, folders, zips or patterns such as 'photos/*.jpg'",
-        )
+    add_picture_arguments(parser, source='pictures to translate', target='pictures to resemble')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--all-pairs', action='store_true', help='every source with every target')
     parser.add_argument(
@@ -96,4 +90,4 @@ def main(args: argparse.Namespace) -> None:
         grid=args.grid,
         overwrite=args.overwrite,
     )
-    sys.exit(0 if not failed else 3 if done else 1)
+    exit_by(done, failed)

@@ -13,7 +13,7 @@ from ..inference.places import find_pictures
 from ..inference.translation import Failure, Translation
 from ..lr import DOWN_METHODS, check_choice
 from .results import summary, write_results
-from .tasks import Inputs, Task, check_places, is_done, tasks_of
+from .tasks import Inputs, Task, check_places, tasks_of, unfinished
 
 Named = tuple[str, str]
 """A picture's path, and its name in the place that it comes from."""
@@ -54,9 +54,7 @@ def match_files(
     grid, out = checked_grid(lr_size), at_home(out)
     tasks = _tasks(images, targets, out)
     made_with, inputs = settings(grid, lr_method), Inputs()
-    todo = [task for task in tasks if overwrite or not is_done(task, made_with, inputs)]
-    if todo != tasks:
-        print(f'{len(tasks) - len(todo)} of {len(tasks)} results are there already')
+    todo = unfinished(tasks, made_with, inputs, overwrite)
     before: list[float] = []
     results = zip(todo, _stream(todo, grid, lr_method, before))
     folder = None if _is_file(out) else out

@@ -168,6 +168,20 @@ def settings_of(translator: Translator, dials: Dials) -> dict[str, str]:
     )
 
 
+def unfinished(
+    tasks: list[Task], settings: dict[str, str], inputs: Inputs, overwrite: bool
+) -> list[Task]:
+    """Tasks whose results are not there, or all to ``overwrite`` them; says how many are.
+
+    Raises:
+        FileExistsError: If what is there came from other pictures or settings.
+    """
+    todo = [task for task in tasks if overwrite or not is_done(task, settings, inputs)]
+    if todo != tasks:
+        print(f'{len(tasks) - len(todo)} of {len(tasks)} results are there already')
+    return todo
+
+
 def is_done(task: Task, settings: dict[str, str], inputs: Inputs) -> bool:
     """Whether a task's result is there.
 

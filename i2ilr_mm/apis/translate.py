@@ -17,7 +17,7 @@ from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translator import Translator
 from .results import summary, write_results
-from .tasks import Reader, Task, check_places, is_done, settings_of, tasks_of
+from .tasks import Reader, Task, check_places, settings_of, tasks_of, unfinished
 
 MOST_ROWS = 100
 """Rows that a grid has at most."""
@@ -81,11 +81,8 @@ def translate_files(
     dials = Dials(project, strength, cells, lr_size, grey)
     translator.check(dials)
     settings = settings_of(translator, dials)
-    done = {t.file for t in tasks if not overwrite and is_done(t, settings, read)}
-    todo = [task for task in tasks if task.file not in done]
+    todo = unfinished(tasks, settings, read, overwrite)
     grid_is_new = not grid or overwrite or not os.path.exists(grid)
-    if done:
-        print(f'{len(done)} of {len(tasks)} results are there already')
     pairs = [(task.source, task.target) for task in todo]
     results = translator.stream(pairs, dials, read)
     failed, worst = write_results(zip(todo, results), len(todo), out, settings, read)
@@ -137,7 +134,7 @@ def _draw_grid(
     if not rows:
         return
     source, lr, image = (torch.stack(column) for column in zip(*rows))
-    lr = translator.dial(source, lr, dials.strength, dials.mask, dials.grey)
+    lr = translator.turned(source, lr, dials)
     columns, error = result_columns(source, lr, image, translator.lr_method)
     notes = [f'{row.mean():.2f} (max {row.max():.2f})' for row in error.flatten(1)]
     picture = sample_grid(columns, notes)

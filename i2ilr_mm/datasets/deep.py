@@ -55,11 +55,13 @@ def _pixels(image: Image.Image, data: bytes, name: str) -> tuple[np.ndarray | No
     if deep_grey or _is_deep_colour(image, data):
         if not is_srgb(image.info.get('icc_profile'), 'L' if deep_grey else 'RGB'):
             return None, 'has 16 bits and a profile other than sRGB: convert it to sRGB'
-        turn = turn_of(image) if not deep_grey else None  # which loading forgets
+        # Pillow turns a TIFF as it loads it, and forgets the entry; OpenCV gives it as stored.
+        as_stored = turn_of(image)
         pixels = _grey(image) if deep_grey else _colour(image, data)
+        turn = turn_of(image) if deep_grey else as_stored
         if pixels is None:
             return None, 'has 16 bits in an unusual layout: save it as RGB or RGBA, in one plane'
-        return _upright(pixels, turn_of(image) if deep_grey else turn), ''
+        return _upright(pixels, turn), ''
     channels = [np.array(layer) for layer in layers(image, name) if layer is not None]
     return np.dstack(channels), ''
 

@@ -221,7 +221,7 @@ class Translator(InputReader):
         self.check_lr_size(dials.lr_size)
         source = torch.zeros(1, 3, self.img_size, self.img_size)
         size = dials.lr_size or side_of(dials.mask, self.lr_sizes) or self.lr_size
-        self._turned(source, torch.zeros(1, 3, size, size), dials)
+        self.turned(source, torch.zeros(1, 3, size, size), dials)
 
     def _translated(
         self, pairs: list[tuple[Tensor, Tensor]], dials: Dials
@@ -229,7 +229,7 @@ class Translator(InputReader):
         """Pairs in turn, neighbours with LR targets of one size together."""
         for _, group in groupby(pairs, key=lambda pair: pair[1].shape):
             source, lr = (torch.stack(column) for column in zip(*group))
-            yield from self.batch(source, self._turned(source, lr, dials), dials.project)
+            yield from self.batch(source, self.turned(source, lr, dials), dials.project)
 
     def dial(
         self,
@@ -261,7 +261,8 @@ class Translator(InputReader):
         lr = dial(source, lr, self.lr_method, strength)
         return in_range(lr if mask is None and not grey else partly(lr, mask, grey))
 
-    def _turned(self, source: Tensor, lr: Tensor, dials: Dials) -> Tensor:
+    def turned(self, source: Tensor, lr: Tensor, dials: Dials) -> Tensor:
+        """:meth:`dial` by all dials at once."""
         return self.dial(source, lr, dials.strength, dials.mask, dials.grey)
 
     def batch(self, source: Tensor, lr: Tensor, project: bool = False) -> list[Translation]:

@@ -7,6 +7,7 @@ chooses other moments. test_resume.py has the moments at which most can go wrong
 import os
 import random
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,32 @@ def finish(command: list[str]) -> tuple[float, str]:
     return time.perf_counter() - start, result.stdout
 
 
+def killed_runs(
+    command: Callable[[str], list[str]], seconds: float, times: int, look: Callable[[str], None]
+) -> Iterator[str]:
+    """Names of runs that were each killed up to so many times, and then ended.
+
+    Args:
+        command: The command of a run, from its name.
+        seconds: How long it takes.
+        times: Kills of one run at most.
+        look: Looks at a run after each kill, by its name.
+    """
+    killed, rounds = Killed(command('0'), seconds), 0
+    while killed.count < KILLS:
+        name = str(rounds)
+        killed.command = command(name)
+        for _ in range(times):
+            goes_on = killed.once()
+            look(name)
+            if not goes_on:
+                break
+        finish(killed.command)
+        yield name
+        rounds += 1
+    print(f'{Path(killed.command[0]).stem}: {killed.count} kills in {rounds} runs')
+
+
 def tool(name: str, *arguments: object) -> list[str]:
     return [str(ROOT / 'tools' / f'{name}.py'), *map(str, arguments)]
 
@@ -75,24 +102,17 @@ def test_training(heads, tmp_path):
 
     seconds, _ = finish(command('whole'))
     whole = state(tmp_path / 'whole/iter_8.pth')
-    killed, rounds = Killed(command('0'), seconds), 0
-    while killed.count < KILLS:
-        folder = tmp_path / str(rounds)
-        killed.command = command(str(rounds))
-        for _ in range(4):
-            goes_on = killed.once()
-            for path in folder.glob('*.pth'):
-                torch.load(path, weights_only=True)
-            for path in folder.glob('samples/*.png'):
-                Image.open(path).load()
-            if not goes_on:
-                break
-        finish(killed.command)
-        resumed = state(folder / 'iter_8.pth')
+
+    def look(name: str) -> None:
+        for path in (tmp_path / name).glob('*.pth'):
+            torch.load(path, weights_only=True)
+        for path in (tmp_path / name).glob('samples/*.png'):
+            Image.open(path).load()
+
+    for name in killed_runs(command, seconds, 4, look):
+        resumed = state(tmp_path / name / 'iter_8.pth')
         for part in ('state_dict', 'optimizer', 'param_schedulers'):
             assert_same(whole.get(part), resumed.get(part), part)
-        rounds += 1
-    print(f'training: {killed.count} kills in {rounds} runs, 0 differing bits')
 
 
 @pytest.fixture(scope='module')
@@ -122,21 +142,14 @@ def test_translating(checkpoint, heads, tmp_path):
     seconds, _ = finish(command('whole'))
     whole = contents(tmp_path / 'whole')
     assert len(whole) == 36
-    killed, rounds = Killed(command('0'), seconds), 0
-    while killed.count < KILLS:
-        folder = tmp_path / str(rounds)
-        killed.command = command(str(rounds))
-        for _ in range(3):
-            goes_on = killed.once()
-            if folder.is_dir():
-                assert contents(folder).items() <= whole.items()
-            if not goes_on:
-                break
-        finish(killed.command)
-        assert contents(folder) == whole
-        assert (tmp_path / f'{rounds}.png').read_bytes() == (tmp_path / 'whole.png').read_bytes()
-        rounds += 1
-    print(f'translating: {killed.count} kills in {rounds} runs, 0 differing bits, 0 half files')
+
+    def look(name: str) -> None:
+        if (tmp_path / name).is_dir():
+            assert contents(tmp_path / name).items() <= whole.items()
+
+    for name in killed_runs(command, seconds, 3, look):
+        assert contents(tmp_path / name) == whole
+        assert (tmp_path / f'{name}.png').read_bytes() == (tmp_path / 'whole.png').read_bytes()
 
 
 @pytest.mark.slow

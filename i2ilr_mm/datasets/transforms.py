@@ -129,6 +129,9 @@ class BindPart(BaseTransform):
         ValueError: If the share is out of range, or nothing would change.
     """
 
+    key = 'lr'
+    """What it changes; real pictures, which have no target, are made without it."""
+
     def __init__(self, free: float = 0.0, grey: bool = False) -> None:
         if not 0 <= free < 1 or not isinstance(grey, bool) or not (free or grey):
             raise ValueError(

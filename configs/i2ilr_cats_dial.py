@@ -3,6 +3,6 @@ _base_ = 'i2ilr_cats.py'
 
 model = dict(
     generator=dict(lr_sizes=[4, 8, 16, 32], partial=True),
-    # Half of the steps at the size that the fixed models have.
-    target_draws=dict(type='TargetDraws', shares=[1, 3, 1, 1], free=0.3, grey=0.15),
+    # Most steps at the size that the fixed models have.
+    target_draws=dict(type='TargetDraws', shares=[1, 4, 1, 1], free=0.25, grey=0.1),
 )

@@ -5,6 +5,8 @@ the share m of each cell that binds (0 leaves it free), channel 4 the share c of
 the luma alone). A target of three channels binds whole.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +18,10 @@ LUMA = (0.299, 0.587, 0.114)
 
 SOFT = 0.25
 """Share of the drawn masks whose cells bind in part, all by one share."""
+
+
+FADING = 0.05
+"""Weight of binding cells, 1 among them and 0 far away, at which a free cell goes half along."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -91,6 +97,32 @@ def _faded(image: Tensor) -> Tensor:
     room = torch.where(distance > 0, 1 - grey, 1 + grey)
     fits = (room / distance.abs().clamp(min=1e-6)).clamp(max=1).amin(dim=1, keepdim=True)
     return torch.where(image.abs().amax(dim=1, keepdim=True) > 1, grey + fits * distance, image)
+
+
+def continued(own: Tensor, lr: Tensor) -> Tensor:
+    """LR pictures whose free cells go along with the binding cells near them.
+
+    Without it, a picture that is moved to a target in some cells has a step where they end.
+
+    Args:
+        own: (B, 3, s, s), the LR picture of a picture as it is.
+        lr: (B, 5, s, s), see this module.
+
+    Returns:
+        (B, 3, s, s), the same where a cell binds whole. Free cells move by the mean of what their
+        neighbours would move by; three cells away from the last binding cell it has faded.
+    """
+    # e = G (m d) / (G m + eps),  d = bound(o, l) - o,  G the Gaussian of one cell: normalised
+    # convolution (Knutsson & Westin 1993), which eps lets fade where G m does.
+    change, share = bound(own, lr) - own, lr[:, 3:4]
+    rows, columns = (_gaussian(n, own) for n in own.shape[2:])
+    weight = rows @ share @ columns
+    return own + (1 - share) * (rows @ (share * change) @ columns) / (weight + FADING)
+
+
+def _gaussian(size: int, like: Tensor) -> Tensor:
+    place = torch.arange(size, dtype=like.dtype, device=like.device)
+    return torch.exp(-((place[:, None] - place) ** 2) / 2) / math.sqrt(2 * math.pi)
 
 
 def shown(lr: Tensor) -> Tensor:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter1d
 
 from i2ilr_mm.binding import (
     bound,
+    continued,
     distance,
     draw_free,
     draw_mask,
@@ -49,6 +51,21 @@ def test_free_cells_stay_as_they_are_and_shares_lie_between():
     assert torch.allclose(result[..., 4], 0.75 * own[..., 4] + 0.25 * lr[..., 4])
     assert torch.equal(distance(own, join(lr, share))[..., 5:], torch.zeros(4, 3, 8, 3))
     assert torch.equal(shown(join(lr, share))[..., 5:], torch.ones(4, 3, 8, 3))
+
+
+def test_free_cells_go_along_with_their_neighbours():
+    own = pictures(0, size=16) * 0.5  # nothing leaves the range
+    share = torch.zeros(4, 1, 16, 16, dtype=torch.float64)
+    share[..., :8] = 1
+    moved = continued(own, join(own + 0.4, share)) - own
+    assert torch.equal(moved[..., :8], torch.zeros(4, 3, 16, 8))
+    # SciPy's Gaussian of one cell gives the weights of a half plane.
+    weights = gaussian_filter1d(share[0, 0, 8].numpy(), 1.0, mode='constant')
+    expected = 0.4 * weights / (weights + 0.05)
+    assert np.abs(moved[0, 0, 8, 8:].numpy() - expected[8:]).max() < 2e-3
+    assert moved[..., 8].min() > 0.3 and moved[..., 11:].max() < 0.06
+    assert torch.equal(continued(own, join(own + 0.4, torch.ones(1))), own)
+    assert torch.equal(continued(own, join(own + 0.4, torch.zeros(1))), own)
 
 
 def test_grey_targets_bind_the_luma_alone():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from ..binding import bound
+from ..binding import bound, continued
 from ..lr import right_inverse, shrinking_matrix
 
 
@@ -71,7 +71,7 @@ class ExactLR(nn.Module):
         Args:
             image: (B, C, H, H).
             lr: (B, C, s, s); or (B, 5, s, s) for targets of three channels that bind in part, see
-                :mod:`i2ilr_mm.binding`.
+                :mod:`i2ilr_mm.binding`. Free cells go along with binding ones nearby.
 
         Returns:
             (B, C, H, H), float32 or float64. It can leave [-1, 1] where the target asks for it.
@@ -87,7 +87,9 @@ class ExactLR(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             image = image.to(rows.dtype)
             own = rows @ image @ columns.T
-            return image + up_rows @ (bound(own, lr.to(rows.dtype)) - own) @ up_columns.T
+            lr = lr.to(rows.dtype)
+            whole = bound(continued(own, lr) if lr.shape[1] == 5 else own, lr)
+            return image + up_rows @ (whole - own) @ up_columns.T
 
     def detail(self, image: Tensor) -> Tensor:
         """What D cannot see of images (B, C, H, H): they are moved to an LR picture of zeros."""

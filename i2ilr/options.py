@@ -110,6 +110,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_size_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--size',
+        type=int,
+        metavar='N',
+        help='work on pictures of N x N, up to twice the size that the model was trained at; its '
+        'cells stay as large, so LR targets have more of them',
+    )
+
+
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', default='auto', help='cpu, cuda or cuda:N; default: a GPU if any'

@@ -183,7 +183,8 @@ def registered(registry: Registry, kind: Any) -> Callable | None:
         return kind if callable(kind) else None
     try:
         return registry.get(kind)
-    except (ImportError, RuntimeError, ValueError):  # a dotted name of something that is not there
+    # MMEngine imports what a dotted name says, and there is no such module, or no such name.
+    except (ImportError, RuntimeError, ValueError, TypeError):
         return None
 
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 
-from i2ilr_mm.hints import accepted, brief, fits, nearest, shown
+from i2ilr_mm.hints import accepted, brief, fits, nearest, registered, shown, unknown_type
 
 
 def test_signatures_are_followed_through_kwargs():
@@ -19,6 +20,12 @@ def test_signatures_are_followed_through_kwargs():
 
     assert accepted(Child) == dict(c=float, a=int, b=str | None)
     assert accepted(lambda **kwargs: None) is None
+
+
+@pytest.mark.parametrize('name', ['', '.', '..', '.I2ILR', 'I2ILR.', 'a.\x00', 'os.nothing', 'å.é'])
+def test_names_of_no_type(name):
+    assert registered(MODELS, name) is None
+    assert unknown_type('model.type', name, MODELS).startswith(f'model.type is {name!r}, which is')
 
 
 @pytest.mark.parametrize(

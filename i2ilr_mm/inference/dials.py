@@ -13,6 +13,9 @@ from torch import Tensor
 from ..binding import join
 from ..lr import down
 
+LARGEST = 2
+"""Side of the largest pictures, in sides of those that a model was trained on (docs/results.md)."""
+
 
 @dataclass(frozen=True)
 class Dials:
@@ -23,6 +26,26 @@ class Dials:
     mask: Any = None
     lr_size: int | None = None
     grey: bool = False
+
+
+def lr_sizes_at(size: int, network: Any) -> tuple[int, tuple[int, ...]]:
+    """The usual side of LR targets, and all that are taken, for pictures of a size.
+
+    Args:
+        size: Side H of the pictures, from that of the training on.
+        network: A generator. Its cells keep their number of pixels.
+
+    Raises:
+        ValueError: If the pictures do not divide into cells, or are too small or too large.
+    """
+    trained, cell = network.img_size, network.img_size // network.lr_size
+    if size not in range(trained, LARGEST * trained + 1, cell):
+        raise ValueError(
+            f'size is {size!r}; this model was trained at {trained} pixels and takes multiples of '
+            f'{cell} from there to {LARGEST * trained}: for more, take a model of a larger img_size'
+        )
+    fit = tuple(s * size // trained for s in network.lr_sizes if s * size % trained == 0)
+    return size // cell, fit
 
 
 def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any = None) -> Tensor:

@@ -14,7 +14,7 @@ from ..binding import match_part
 from ..datasets.transforms import FITS
 from ..device import usable_device, without_denormals
 from ..lr import to_uint8
-from .dials import Dials, dial, partly, side_of
+from .dials import Dials, dial, lr_sizes_at, partly, side_of
 from .hub import find_pretrained, published, push_to_hub, save_pretrained
 from .inputs import Picture, in_range, name_of, read_pairs
 from .model import init_model
@@ -36,6 +36,8 @@ class Translator(InputReader):
         cfg_options: Options over the config's.
         amp: Run the network under bfloat16 autocast, which GPUs do faster. Otherwise it runs in
             float32, as the scores of tools/test.py do unless the config sets ``model.autocast``.
+        size: Side H of sources and results, up to twice the trained one; None is that one. Cells
+            stay as large as in training, so LR targets grow along.
 
     Attributes:
         partial: Whether it takes free cells and grey targets.
@@ -45,8 +47,8 @@ class Translator(InputReader):
 
     Raises:
         FileNotFoundError: If the model, config or checkpoint does not exist.
-        ValueError: If the checkpoint does not fit the config, the file does not describe a network
-            or the device cannot be used.
+        ValueError: If the checkpoint does not fit the config, the file does not describe a network,
+            or the device or the size cannot be used.
 
     Examples:
         >>> model = Translator('embedded:heads64', device='cpu')
@@ -64,6 +66,7 @@ class Translator(InputReader):
         batch_size: int = 16,
         cfg_options: dict[str, Any] | None = None,
         amp: bool = False,
+        size: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; at least 1 is needed')
@@ -74,8 +77,9 @@ class Translator(InputReader):
             built = init_model(model, checkpoint, cfg_options=cfg_options)
             network, self.facts = built.generator_ema.deploy(), describe(built)
         self.network = network.to(self.device)
-        self.img_size, self.lr_size = network.img_size, network.lr_size
-        self.lr_sizes, self.partial = network.lr_sizes, network.partial
+        self.img_size = network.img_size if size is None else size
+        self.partial = network.partial
+        self.lr_size, self.lr_sizes = lr_sizes_at(self.img_size, network)
         self.lr_method, self.fit = self.facts['lr_method'], self.facts['fit'] or FITS[0]
         self.metadata = dict(
             checkpoint=os.path.basename(os.fspath(model if checkpoint is None else checkpoint)),
@@ -101,7 +105,7 @@ class Translator(InputReader):
                 'embedded:heads64', or a Hub id, 'user/name' (needs ``i2ilr_mm[hub]``).
             revision: Branch, tag or commit on the Hub.
             token: Access token of the Hub.
-            **options: ``device``, ``batch_size`` and ``amp``, as for the class.
+            **options: ``device``, ``batch_size``, ``amp`` and ``size``, as for the class.
 
         Raises:
             FileNotFoundError: If there is no such place, or no model in it.

@@ -54,6 +54,14 @@ def test_targets_of_every_size_are_met(dial, pair, size):
     assert (shrunk(result, size) - expected).abs().max() * 127.5 <= 1
 
 
+def test_sizes_grow_with_the_pictures(dial, tmp_path, pair):
+    dial.save_pretrained(tmp_path / 'model')
+    larger = Translator(tmp_path / 'model', device='cpu', size=40)
+    assert larger.lr_size == 10 and larger.lr_sizes == (5, 10, 20)
+    (result,) = larger.translate(*pair, project=True, lr_size=20)
+    assert result.error.shape == (20, 20) and result.reached
+
+
 def test_lr_pictures_are_taken_in_their_own_size(dial, pair):
     targets = [np.full((s, s, 3), 40 + s, np.uint8) for s in (4, 16, 16, 8)]
     results = dial.translate([pair[0]] * 4, targets)

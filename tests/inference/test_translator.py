@@ -56,6 +56,37 @@ def test_floats_of_an_unknown_range_are_refused(translator, size):
         read(read(Image.new('RGB', (size, size), 'white')) * 0.5)
 
 
+def test_pictures_larger_than_trained(tmp_path, translator):
+    random = np.random.RandomState(0)
+    source, target = random.randint(60, 200, (2, 48, 48, 3), np.uint8)
+    translator.save_pretrained(tmp_path / 'model')
+    larger = Translator(tmp_path / 'model', device='cpu', size=48)
+    assert (larger.img_size, larger.lr_size, larger.lr_sizes) == (48, 12, (12,))
+    (result,) = larger.translate(source, target, project=True)
+    assert result.image.size == (48, 48) and result.error.shape == (12, 12)
+    # Pillow's box filter is another program for the LR operator.
+    own, wanted = (
+        np.asarray(Image.fromarray(p).resize((12, 12), Image.Resampling.BOX), np.float32)
+        for p in (np.array(result.image), target)
+    )
+    assert np.abs(own - wanted).max() <= 2  # both are rounded
+    mask = np.zeros((12, 12))
+    assert larger.translate(source, target, mask=mask)[0].error.shape == (12, 12)
+    same = Translator(tmp_path / 'model', device='cpu', size=32)
+    assert np.array_equal(
+        same.translate(source, target)[0].image, translator.translate(source, target)[0].image
+    )
+
+
+@pytest.mark.parametrize('size', [0, 16, 42, 80, '64', 64.5])
+def test_sizes_that_are_refused(tmp_path, translator, size):
+    translator.save_pretrained(tmp_path / 'model')
+    with pytest.raises(
+        ValueError, match=r'trained at 32 pixels .* multiples of 4 from there to 64'
+    ):
+        Translator(tmp_path / 'model', size=size)
+
+
 @pytest.mark.parametrize('project', [False, True])
 def test_results_do_not_depend_on_the_batch(translator, pictures, project):
     several = translator.translate(pictures[:3], pictures[3:6], project=project)

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ..options import add_model_arguments, parse_with_model
+from ..options import add_model_arguments, add_size_argument, parse_with_model
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -26,6 +26,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         metavar='N',
         help='LR targets of N x N, for a model that takes several sizes: a file for each',
     )
+    add_size_argument(parser)
     return parse_with_model(parser, argv)
 
 
@@ -33,7 +34,9 @@ def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.export import compare, export
     from i2ilr_mm.inference.translator import Translator
 
-    model = Translator(args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
+    model = Translator(
+        args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options, size=args.size
+    )
     export(model, args.out, args.format, args.project, args.lr_size)
     comparison = compare(model, args.out, args.project, args.lr_size)
     print(

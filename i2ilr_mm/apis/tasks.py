@@ -163,6 +163,7 @@ def settings_of(translator: Translator, dials: Dials) -> dict[str, str]:
         strength=f'{dials.strength:g}',
         mask=mask,
         project=str(dials.project),
+        size=str(translator.img_size),
         lr_size=str(dials.lr_size or ''),
         grey='True' if dials.grey else '',
     )

@@ -78,7 +78,8 @@ def cells(mask: Any, size: int) -> Tensor:
         ValueError: If it is anything else.
     """
     try:
-        shares = torch.as_tensor(np.asarray(mask, dtype=np.float32))
+        with np.errstate(over='ignore'):  # infinite shares are refused below
+            shares = torch.as_tensor(np.asarray(mask, dtype=np.float32))
     except (ValueError, TypeError, OverflowError):
         shares = torch.zeros(0)
     if shares.shape != (size, size) or not ((shares >= 0) & (shares <= 1)).all():

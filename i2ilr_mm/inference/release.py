@@ -8,15 +8,18 @@ import hashlib
 import inspect
 import json
 import os
+from functools import cache
 from importlib.resources import files
+from logging import WARNING
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 import i2ilr_mm
-from i2ilr.files import at_home, replacing
+from i2ilr.files import at_home, in_one_line, replacing
 
 from ..datasets.pictures import EMBEDDED
 from ..datasets.transforms import FITS
@@ -42,7 +45,8 @@ def release_path(checkpoint: str) -> str | None:
     """The file of a published generator; None if the checkpoint is one of a training.
 
     Args:
-        checkpoint: A path, or 'embedded:heads64', the model that ships with the package.
+        checkpoint: A path, or the name of a model that ships with the package, such as
+            'embedded:heads64'.
 
     Raises:
         FileNotFoundError: If no such model is embedded.
@@ -52,8 +56,16 @@ def release_path(checkpoint: str) -> str | None:
     name = checkpoint.removeprefix(EMBEDDED)
     path = str(files('i2ilr_mm') / 'assets' / f'{name}_generator{SUFFIX}')
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"no model '{name}' is embedded; there is '{EMBEDDED}heads64'")
+        embedded = [f"'{EMBEDDED}{n}'" for n in embedded_models()]
+        raise FileNotFoundError(f"no model '{name}' is embedded; there is {' and '.join(embedded)}")
     return path
+
+
+def embedded_models() -> list[str]:
+    """Names of the models that ship with the package."""
+    end = f'_generator{SUFFIX}'
+    names = [file.name for file in (files('i2ilr_mm') / 'assets').iterdir()]
+    return sorted(name.removesuffix(end) for name in names if name.endswith(end))
 
 
 def describe(model: I2ILR) -> dict[str, Any]:
@@ -175,7 +187,16 @@ def read_release(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if checksum is not None and checksum != _digest(state, metadata):
         raise ValueError(f"'{path}' is damaged: its checksum differs; fetch or write it again")
+    _say_terms(os.path.basename(path), str(facts.get('licence')), str(facts.get('data') or ''))
     return without_wrappers(state), facts
+
+
+@cache  # said once
+def _say_terms(name: str, licence: str, data: str) -> None:
+    if 'NC' in licence.upper().split('-'):
+        terms = f"'{name}' is for non-commercial use alone, by its licence {licence}"
+        trained = f'; it was trained on {data}' if data else ''
+        print_log(in_one_line(terms + trained), 'current', WARNING)
 
 
 def _read_safetensors(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -3,18 +3,25 @@ import onnxruntime
 import pytest
 import torch
 
+from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.export import compare, examples, export, load
 from i2ilr_mm.lr import down, match, to_uint8
 
 
-@pytest.mark.parametrize('kind, suffix', [('onnx', 'onnx'), ('torch-export', 'pt2')])
-def test_exports_give_what_pytorch_gives(translator, kind, suffix, tmp_path):
+@pytest.mark.parametrize(
+    'kind, suffix, size', [('onnx', 'onnx', 32), ('torch-export', 'pt2', 32), ('onnx', 'onnx', 48)]
+)
+def test_exports_give_what_pytorch_gives(translator, kind, suffix, size, tmp_path):
+    if size != translator.img_size:
+        translator.save_pretrained(tmp_path / 'model')
+        translator = Translator(tmp_path / 'model', device='cpu', size=size)
     path = str(tmp_path / f'a.{suffix}')
     export(translator, path, kind)
     found = compare(translator, path, projection=False)
     assert found['largest difference'] < 1e-4
     assert found['exported'] > 0 and found['pytorch'] > 0
     source, lr = examples(translator, 5)  # another batch size than either was made with
+    assert source.shape[-1] == size
     expected = translator.run(source, lr)
     gap = to_uint8(load(path)(source, lr)).int() - expected.int()
     assert gap.abs().max() <= 1

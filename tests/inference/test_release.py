@@ -26,6 +26,19 @@ def model(config, tiny_options):
     return model
 
 
+def test_non_commercial_terms_are_said_at_first_use(model, tmp_path, monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr('i2ilr_mm.inference.release.print_log', lambda text, *_: lines.append(text))
+    for name, licence in (('a', 'CC-BY-NC-4.0'), ('b', 'CC0-1.0'), ('c', None)):
+        path = str(tmp_path / f'{name}.safetensors')
+        publish(model, path, dict(licence=licence, data='cats,\nand more cats'))
+        Translator(path, device='cpu')
+        Translator(path, device='cpu')
+    (line,) = lines
+    assert "'a.safetensors'" in line and 'non-commercial' in line and 'CC-BY-NC-4.0' in line
+    assert 'and more cats' in line and '\n' not in line
+
+
 def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
     model, config, tiny_options, tmp_path
 ):

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -179,10 +180,12 @@ def test_dials(translator, pictures):
         (dict(strength=1.5), 'strength is 1.5'),
         (dict(mask=np.ones((4, 4))), r'mask is \(4, 4\)'),
         (dict(mask=np.full((8, 8), 2.0)), 'one share from 0 to 1'),
+        (dict(mask=np.full((8, 8), 1e300)), 'one share from 0 to 1'),
         (dict(mask=[]), r'mask is \(0,\)'),
         (dict(mask='x'), 'one share from 0 to 1'),
     ):
-        with pytest.raises(ValueError, match=message):
+        with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
+            warnings.simplefilter('error')
             target(**dials)
     for weights in ([1, 2], [-1], [float('nan')], [0]):
         with pytest.raises(ValueError, match='weights'):

@@ -546,13 +546,17 @@ def test_a_published_model_is_used_without_its_config(trained, heads, tmp_path):
     again = python(*command, check=False)
     assert again.returncode == 1 and 'not empty; give a new folder' in again.stdout
     pair = ['--source', heads / 'val/male', '--target', heads / 'val/male', '--device', 'cpu']
+    pair += ['--size', '40']
     made = []
     for i, model in enumerate((['--model', folder], [CONFIG, checkpoint, *options(heads)])):
         python('translate.py', *model, *pair, '--out', tmp_path / str(i))
         made.append([p.read_bytes() for p in sorted((tmp_path / str(i)).glob('*.png'))])
-    pixels = [[Image.open(io.BytesIO(p)).tobytes() for p in files] for files in made]
+    images = [[Image.open(io.BytesIO(p)) for p in files] for files in made]
+    assert {image.size for image in images[0]} == {(40, 40)}  # the model is one of 32 px
+    pixels = [[image.tobytes() for image in files] for files in images]
     assert len(pixels[0]) == 3 and pixels[0] == pixels[1]
-    python('export.py', '--model', folder, tmp_path / 'a.pt2', '--format', 'torch-export')
+    export = ['export.py', '--model', folder, tmp_path / 'a.pt2', '--format', 'torch-export']
+    python(*export, '--size', '40')
     # nothing of a config goes with it, and one of both is needed
     for wrong, message in (
         ((CONFIG, checkpoint, '--model', folder), 'describes itself'),
@@ -593,6 +597,7 @@ def test_translate(trained, heads, tmp_path):
 def test_demo_serves_this_machine_alone(trained, heads, tmp_path):
     command = [sys.executable, 'tools/demo.py', CONFIG, trained / 'iter_4.pth', '--port', '0']
     command += ['--examples', heads, '--device', 'cpu', '--max-upload-mb', '2', *options(heads)]
+    command += ['--size', '40']
     process = subprocess.Popen(
         [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -602,9 +607,9 @@ def test_demo_serves_this_machine_alone(trained, heads, tmp_path):
         address = re.search(r'http://127\.0\.0\.1:\d+/', line)[0]
         with urllib.request.urlopen(address + 'api/model') as answer:
             model = json.load(answer)
-        assert (model['img_size'], model['max_upload_mb']) == (32, 2)
+        assert (model['img_size'], model['max_upload_mb']) == (40, 2)
         with urllib.request.urlopen(address + 'api/examples/0') as answer:
-            assert Image.open(io.BytesIO(answer.read())).size == (32, 32)
+            assert Image.open(io.BytesIO(answer.read())).size == (40, 40)
         with pytest.raises(OSError):  # another address of this machine
             urllib.request.urlopen(address.replace('127.0.0.1', '127.0.0.2'), timeout=5)
     finally:

@@ -21,6 +21,16 @@ def test_signatures_are_followed_through_kwargs():
     assert accepted(lambda **kwargs: None) is None
 
 
+def test_classes_without_arguments_take_none():
+    class Plain: ...
+
+    class Made:
+        def __new__(cls, **kwargs) -> 'Made': ...
+
+    assert accepted(Plain) == {}
+    assert accepted(Made) is None
+
+
 @pytest.mark.parametrize(
     'value, hint, expected',
     [

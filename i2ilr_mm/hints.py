@@ -69,6 +69,8 @@ def accepted(built: Callable) -> dict[str, Any] | None:
     calls = [built]
     if isinstance(built, type):
         calls = [c.__dict__['__init__'] for c in built.__mro__ if '__init__' in c.__dict__]
+        if calls == [object.__init__] and built.__new__ is object.__new__:
+            return {}
     names: dict[str, Any] = {}
     for call in calls:
         try:

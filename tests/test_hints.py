@@ -28,6 +28,16 @@ def test_names_of_no_type(name):
     assert unknown_type('model.type', name, MODELS).startswith(f'model.type is {name!r}, which is')
 
 
+def test_classes_without_arguments_take_none():
+    class Plain: ...
+
+    class Made:
+        def __new__(cls, **kwargs) -> 'Made': ...
+
+    assert accepted(Plain) == {}
+    assert accepted(Made) is None
+
+
 @pytest.mark.parametrize(
     'value, hint, expected',
     [

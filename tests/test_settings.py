@@ -22,6 +22,7 @@ def raw(root) -> Config:
         ),
         ({'default_hooks.checkpoint.intervall': 2}, "intervall is unknown; is it 'interval'"),
         ({'default_hooks.checkpont': dict(interval=2)}, "no type.*is it 'checkpoint'"),
+        ({'default_hooks.throughput.typ': 'x'}, "typ is unknown; is it 'type'"),
         ({'model.generator.styel': True}, "styel is unknown; is it 'style'"),
         ({'model.generator.style': 'yes'}, "style is 'yes'; accepted is True or False"),
         ({'model.generator.type': 'I2ILRGenrator'}, "unknown; is it 'I2ILRGenerator'"),

@@ -68,6 +68,23 @@ def test_halves_of_characters_of_an_unknown_page_make_no_folders(tmp_path):
     assert (first.count('/'), second.count('/')) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    'page, names',
+    [
+        ('cp949', ['\uc0ac\uc9c4/\uace0\uc591\uc774.png', '\uac15\uc544\uc9c0.png']),
+        ('cp866', ['\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png', '\u0421\u041e\u0411.png']),
+        ('cp1251', ['\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png', '\u0421\u041e\u0411.png']),
+    ],
+)
+def test_pictures_whose_names_are_shown_in_another_page_are_read(tmp_path, page, names):
+    """Each by a name of its own, in the folder that it lies in."""
+    write_zip(tmp_path / 'a.zip', [name.encode(page) for name in names])
+    shown = list_pictures(str(tmp_path / 'a.zip'))
+    assert len(shown) == 2 and sorted(name.count('/') for name in shown) == [0, 1]
+    for name in shown:
+        check(f'{tmp_path}/a.zip::{name}')
+
+
 def test_names_in_an_extra_field(tmp_path):
     def extra(name: bytes) -> bytes:
         unicode = name.decode('cp866').encode()

@@ -188,8 +188,9 @@ def test_trouble_in_a_solver_is_no_end(dataset, monkeypatch):
     assert metric.report[0].problem == 'did not converge'
 
 
-def test_results_that_are_not_finite(dataset):
-    samples = [dict(s, fake_img=s['fake_img'] * math.nan) for s in results(dataset)]
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_results_that_are_not_finite(dataset, value):
+    samples = [dict(s, fake_img=s['fake_img'] + value) for s in results(dataset)]
     with pytest.raises(ValueError, match='not finite'):
         scored(distribution(), dataset, samples)
 

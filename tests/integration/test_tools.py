@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -354,6 +355,18 @@ def test_scripts_pass_nodes_and_arguments_on(tmp_path):
     for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh'):
         result = call('bash', f'tools/{script}', check=False)
         assert result.returncode == 2 and 'usage' in result.stdout
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh c.py 1', 'dist_test.sh c.py c.pth 1'])
+def test_a_port_that_is_taken_is_one_line(script):
+    with socket.create_server(('127.0.0.1', 0)) as sock:
+        port = str(sock.getsockname()[1])
+        name, *arguments = script.split()
+        result = call('bash', f'tools/{name}', *arguments, check=False, MASTER_PORT=port)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        f'error: port {port} is taken.* MASTER_PORT to a free one', result.stdout[:-1]
+    )
 
 
 def test_conversion_tool(tmp_path):

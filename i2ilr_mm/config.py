@@ -100,7 +100,7 @@ def find_config(name: str | os.PathLike) -> str:
 
     Args:
         name: A path, or a name such as 'i2ilr_heads64' or 'published/i2ilr_afhq', with .py or
-            without.
+            without; 'configs/', as in a checkout, may stand before it.
 
     Raises:
         FileNotFoundError: If there is none; names those there are.
@@ -110,7 +110,8 @@ def find_config(name: str | os.PathLike) -> str:
         return name
     folder = config_folder()
     if not os.path.isabs(name):
-        for candidate in (folder / name, folder / f'{name}.py'):
+        own = name.removeprefix('configs/')
+        for candidate in (folder / own, folder / f'{own}.py'):
             if candidate.is_file():
                 return str(candidate)
     pattern = 'protocols/*.py' if name.startswith('protocols') else '**/i2ilr_*.py'

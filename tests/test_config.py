@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from configs_read import CONFIGS, OURS, nested
 from mmengine.config import Config
 
-from i2ilr_mm.config import load_config
+from i2ilr_mm.config import find_config, load_config
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -173,3 +175,14 @@ def test_places_below_the_home_folder(root, monkeypatch):
 def test_missing_config():
     with pytest.raises(FileNotFoundError, match='nowhere.py'):
         load_config('nowhere.py')
+
+
+def test_configs_are_found_by_name(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('i2ilr_cats', 'i2ilr_cats.py', 'configs/i2ilr_cats.py'):
+        assert Path(find_config(name)).samefile(root / 'configs/i2ilr_cats.py')
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs/i2ilr_cats.py').write_text('')
+    assert find_config('configs/i2ilr_cats.py') == 'configs/i2ilr_cats.py'  # one's own
+    with pytest.raises(FileNotFoundError, match="no config file 'i2ilr_dogs'.*i2ilr_cats, "):
+        find_config('i2ilr_dogs')

@@ -140,8 +140,8 @@ class PairedPool(ImagePool):
         names = [picture['name'] for picture in self.pictures]
         if len(names) < 2:
             raise PictureError(
-                f"'{self.data_root}' has a single picture for '{self.split}', '{names[0]}': a pair "
-                f'takes two pictures that are held out'
+                f"'{self.data_root}' has a single picture for '{self.split}', "
+                f"'{self.pictures[0]['img_path']}': a pair takes two pictures that are held out"
             )
         classes = [picture['class_name'] for picture in self.pictures]
         targets = choose_targets(names, classes, self.n_targets, self.pairing, self.pair_seed)

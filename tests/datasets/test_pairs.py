@@ -20,7 +20,9 @@ def test_a_single_held_out_picture_makes_no_pair(tmp_path):
     for name in ('train/a', 'train/b', 'val/c'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new('RGB', (64, 64)).save(tmp_path / f'{name}.png')
-    with pytest.raises(PictureError, match="a single picture for 'val', 'c.png': a pair takes two"):
+    with pytest.raises(
+        PictureError, match=r"a single picture for 'val', '.*val.c\.png': a pair takes"
+    ):
         pairs(tmp_path)
 
 

@@ -14,6 +14,9 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
 
+import warm  # noqa: E402
+
+warm.format_configs_once()
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
@@ -36,13 +39,20 @@ def forks() -> subprocess.Popen:
     )
 
 
-def fork(argv: list[str], cwd: Path, kill: float | None = None) -> subprocess.CompletedProcess:
+def fork(
+    argv: list[str], cwd: Path, kill: float | None = None, ranks: int = 1, **env: str
+) -> subprocess.CompletedProcess:
     """Run a Python script in a process that has imported PyTorch and MMagic before.
 
-    After ``kill`` seconds it is killed, if it runs still.
+    After ``kill`` seconds it is killed, if it runs still. Several ``ranks`` are processes that find
+    each other as torchrun's do. Of ``env`` only what is not read by an import has an effect.
     """
+    argv, variables = [str(part) for part in argv], [env]
+    if ranks > 1:
+        env.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port(), WORLD_SIZE=str(ranks))
+        variables = [{**env, 'RANK': str(i), 'LOCAL_RANK': str(i)} for i in range(ranks)]
     with tempfile.NamedTemporaryFile('r', encoding='utf-8') as output:
-        command = dict(argv=argv, cwd=str(cwd), output=output.name, kill=kill)
+        command = dict(argv=argv, cwd=str(cwd), output=output.name, kill=kill, ranks=variables)
         server = forks()
         server.stdin.write(json.dumps(command) + '\n')
         server.stdin.flush()
@@ -54,8 +64,8 @@ def call(*command: str, cwd: Path = ROOT, check: bool = True, **env: str):
     """Run a command as a user would; the output of both streams is in ``stdout``."""
     command = [str(part) for part in command]
     script = Path(command[1]).parent == ROOT / 'tools' and command[0] == sys.executable
-    if script and not env and '--help' not in command:
-        result = fork(command[1:], cwd)
+    if script and env.keys() <= {'HOME'} and '--help' not in command:
+        result = fork(command[1:], cwd, **env)
     else:
         result = run_anew(command, cwd, env)
     if check:

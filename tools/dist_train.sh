@@ -2,15 +2,6 @@
 # dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each.
 set -euo pipefail
+source "$(dirname "$0")/_dist.sh"
 [ $# -ge 2 ] || { echo "usage: $0 CONFIG GPUS [arguments of tools/train.py]" >&2; exit 2; }
-CONFIG=$1 GPUS=$2
-PORT=${MASTER_PORT:-29500}
-if [ "${NODE_RANK:-0}" = 0 ] && (echo >"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
-    echo "error: port $PORT is taken, perhaps by another training: set MASTER_PORT to a free one" >&2
-    exit 1
-fi
-python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
-    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="$PORT" \
-    --nproc-per-node="$GPUS" \
-    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+launch "$2" train.py "$1" --launcher pytorch "${@:3}"

@@ -2,6 +2,8 @@
 
 import os
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,10 +34,29 @@ def benchmark(
 ) -> str:
     """Measure; write benchmark.json and benchmark.md to ``out``; return the Markdown."""
     init_default_scope('mmagic')
-    MMLogger.get_instance('mmengine').setLevel('WARNING')
+    with process_for(cfg, threads):
+        return _write(_measured(cfg, variants, rounds, with_data), out)
+
+
+@contextmanager
+def process_for(cfg: Config, threads: int | None) -> Iterator[None]:
+    """The process as a training by ``cfg`` has it, but quiet; afterwards as it was."""
+    logger = MMLogger.get_instance('mmengine')
+    before = logger.level, torch.backends.cudnn.benchmark, torch.get_num_threads()
+    logger.setLevel('WARNING')
     torch.backends.cudnn.benchmark = bool(cfg.env_cfg.get('cudnn_benchmark'))
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or before[2])
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        torch.set_num_threads(before[2])
+
+
+def _measured(
+    cfg: Config, variants: dict[str, dict], rounds: int, with_data: bool
+) -> dict[str, Any]:
     peaks = matrix_peaks()
     data = data_root(cfg)
     image = batch_of(cfg, data)
@@ -59,7 +80,7 @@ def benchmark(
     )
     if with_data:
         report['data'] = data_wait(cfg, data, steps.get('default'))
-    return _write(report, out)
+    return report
 
 
 def _prepared(

@@ -64,21 +64,28 @@ def matrix_peaks() -> dict[str, float]:
     Of a large matrix product on a GPU, in TF32 for float32 where convolutions use that; on a CPU of
     a large convolution, which is faster there.
     """
+    before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    peaks = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        if DEVICE == 'cuda':
-            a = torch.randn(8192, 8192, device=DEVICE, dtype=dtype)
-            macs, step = len(a) ** 3, partial(torch.matmul, a, a)
-        else:
-            x = torch.randn(4, 512, 32, 32, dtype=dtype).contiguous(
-                memory_format=torch.channels_last
-            )
-            weight = torch.randn(512, 512, 3, 3, dtype=dtype)
-            macs, step = 9 * 512 * x.numel(), partial(F.conv2d, x, weight, padding=1)
-        best = min(timed(step) for _ in range(10))
-        peaks[str(dtype).removeprefix('torch.')] = macs / best / 1e9
-    return peaks
+    try:
+        return {
+            str(dtype).removeprefix('torch.'): _matrix_peak(dtype)
+            for dtype in (torch.float32, torch.bfloat16)
+        }
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _matrix_peak(dtype: torch.dtype) -> float:
+    """:func:`matrix_peaks` of one data type, with the process as it is."""
+    if DEVICE == 'cuda':
+        a = torch.randn(8192, 8192, device=DEVICE, dtype=dtype)
+        macs, step = len(a) ** 3, partial(torch.matmul, a, a)
+    else:
+        x = torch.randn(4, 512, 32, 32, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        weight = torch.randn(512, 512, 3, 3, dtype=dtype)
+        macs, step = 9 * 512 * x.numel(), partial(F.conv2d, x, weight, padding=1)
+    best = min(timed(step) for _ in range(10))
+    return macs / best / 1e9
 
 
 def profile(steps: Steps, top: int = 6) -> list[dict[str, Any]]:

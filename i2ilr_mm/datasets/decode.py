@@ -7,7 +7,6 @@ tags of TIFF files, colour profiles, alpha channels that nobody filled.
 import io
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import lru_cache
@@ -21,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from i2ilr.files import shown
 
-from .rgb import UNDECODABLE, convert
+from .rgb import UNDECODABLE, convert, without_warnings
 from .tiffs import collect_stderr, is_deep_planar, is_tiff, open_by_libtiff, read_deep, what_tiff_is
 
 Image.init()
@@ -92,8 +91,7 @@ def read_with(data: bytes, name: str, operation: Callable[[Image.Image], T]) -> 
     """
     lines: list[str] = []
     try:
-        with warnings.catch_warnings(), collect_stderr(lines) if is_tiff(data) else nullcontext():
-            warnings.simplefilter('ignore')
+        with without_warnings, collect_stderr(lines) if is_tiff(data) else nullcontext():
             result = _first_that_works(data, operation)
     except UnidentifiedImageError as error:
         raise PictureError(f"'{name}' {what_it_is(data)}") from error
@@ -139,9 +137,7 @@ def open_picture(file: Any) -> Image.Image:
         UnidentifiedImageError: If it is none that Pillow knows.
         OSError: And others of :data:`UNDECODABLE`, if it is damaged.
     """
-    with warnings.catch_warnings():
-        # Of large pictures and odd metadata; whoever asks for the picture says what matters.
-        warnings.simplefilter('ignore')
+    with without_warnings:
         return _open(file)
 
 

@@ -2,8 +2,10 @@
 
 import io
 import struct
+import threading
 import warnings
 import zlib
+from contextlib import ExitStack
 from functools import lru_cache
 from logging import WARNING
 from typing import Any
@@ -20,6 +22,33 @@ UNDECODABLE = (
 )
 
 
+class _WithoutWarnings:
+    """No warnings of odd metadata: whoever asks for the picture says what matters.
+
+    Python's filters are those of the process. So the first thread that comes in puts them aside,
+    and the last one that leaves puts them back.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.filters = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.filters.enter_context(warnings.catch_warnings())
+                warnings.simplefilter('ignore')
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.filters.close()
+
+
+without_warnings = _WithoutWarnings()
+
+
 def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
     """An upright 8-bit sRGB picture of any picture.
 
@@ -34,8 +63,7 @@ def to_rgb(image: Image.Image, name: str = 'the picture') -> Image.Image:
         OSError: If the pixels cannot be decoded.
         ValueError: If they are neither 8-bit nor up to 16-bit unsigned integers.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of odd metadata
+    with without_warnings:
         return convert(image, name)
 
 

@@ -5,7 +5,6 @@ import os
 import struct
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from .rgb import UNDECODABLE
+from .rgb import UNDECODABLE, without_warnings
 
 WIDTH, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 258, 259, 262, 274
 PLANES, EXTRA, FORMAT, ICC = 284, 338, 339, 34675
@@ -65,8 +64,7 @@ def collect_stderr(lines: list[str]) -> Iterator[None]:
 
 def _directory(data: bytes) -> dict[int, Any]:
     """The tags of the first picture; {} if they cannot be read."""
-    with suppress(*UNDECODABLE), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
+    with suppress(*UNDECODABLE), without_warnings:
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[:16] if data[2] == 43 else data[:8])
         stream = io.BytesIO(data)
         stream.seek(tags.next)

@@ -11,10 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ..lr import check_choice
-from .functional import (
-    DivideBySigma,
-    conv2d,
-)
+from .functional import DivideBySigma, conv2d
 
 SLOPE = 0.2
 """Slope of every leaky ReLU."""
@@ -57,6 +54,7 @@ class TrainedConv2d(nn.Module):
         super().__init__()
         self.pool = pool
         self.shared: Tensor | None = None
+        self.twice_differentiable = False
         self.memory_format = torch.contiguous_format
         self.padding = (kernel_size - 1) // 2 if padding is None else padding
         self.weight_orig = nn.Parameter(
@@ -86,7 +84,8 @@ class TrainedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shared = self.shared  # read once: another thread may be leaving the block
         kernel = self.kernel() if shared is None else shared
-        return conv2d(x, kernel, self.bias, 2 if self.pool else 1, self.padding)
+        stride = 2 if self.pool else 1
+        return conv2d(x, kernel, self.bias, stride, self.padding, self.twice_differentiable)
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
@@ -235,9 +234,8 @@ def power_iteration(module: nn.Module) -> None:
 
 def use_channels_last(module: nn.Module) -> None:
     """Let every convolution of ``module`` make its weights in the order of its pictures, once."""
-    for child in module.modules():
-        if isinstance(child, TrainedConv2d):
-            child.memory_format = torch.channels_last
+    for conv in _convolutions(module):
+        conv.memory_format = torch.channels_last
 
 
 @contextmanager
@@ -247,15 +245,31 @@ def shared_weights(module: nn.Module) -> Iterator[None]:
     The passes share the graph of the weights, so that all backward passes but the last need
     ``retain_graph=True``. A block inside of another one uses the outer one's weights.
     """
-    convs = [child for child in module.modules() if isinstance(child, TrainedConv2d)]
     # With N = N(W) worked out once, dL/dW = dN/dW^T (dL1/dN + dL2/dN + ...): linear, so the passes'
     # gradients may come one backward pass after another.
-    before = [conv.shared for conv in convs]
+    # A block ends what it began, and no more: those of two threads may end in any order.
+    convs = [conv for conv in _convolutions(module) if conv.shared is None]
     try:
         for conv in convs:
-            if conv.shared is None:
-                conv.shared = conv.kernel()
+            conv.shared = conv.kernel()
         yield
     finally:
-        for conv, shared in zip(convs, before):
-            conv.shared = shared
+        for conv in convs:
+            conv.shared = None
+
+
+@contextmanager
+def twice_differentiable(module: nn.Module) -> Iterator[None]:
+    """Make the graphs of forward passes inside the block for a penalty on input gradients."""
+    convs = [conv for conv in _convolutions(module) if not conv.twice_differentiable]
+    try:
+        for conv in convs:
+            conv.twice_differentiable = True
+        yield
+    finally:
+        for conv in convs:
+            conv.twice_differentiable = False
+
+
+def _convolutions(module: nn.Module) -> Iterator[TrainedConv2d]:
+    return (child for child in module.modules() if isinstance(child, TrainedConv2d))

@@ -1,7 +1,5 @@
 """Operations with derivatives of their own, where autograd's are slow or hold much memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,41 +7,48 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_twice_differentiable = False
-_weight_gradients = True
-
-
-@contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Inside, :func:`conv2d` is made for a penalty on input gradients, such as R1."""
-    global _twice_differentiable
-    before, _twice_differentiable = _twice_differentiable, True
-    try:
-        yield
-    finally:
-        _twice_differentiable = before
-
 
 def input_gradient(output: Tensor, image: Tensor) -> Tensor:
     """d output / d image with a graph, without the weight gradients that nobody asks for."""
     # R1 needs g = dL/dx as a function of the weights, and no dL/dW. ctx.needs_input_grad does not
     # tell the two apart: it says that W requires a gradient, not that this pass is asked for one.
-    global _weight_gradients
-    before, _weight_gradients = _weight_gradients, False
+    convs: list[Any] = [n for n in _graph(output) if isinstance(n, _Conv2d._backward_cls)]
+    for conv in convs:
+        conv.wrt_weight = False
     try:
         return torch.autograd.grad(output, image, create_graph=True)[0]
     finally:
-        _weight_gradients = before
+        for conv in convs:
+            conv.wrt_weight = True
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """``F.conv2d``; inside :func:`twice_differentiable` with a fast second derivative.
+def _graph(output: Tensor) -> set[Any]:
+    """The nodes of the graph behind ``output``."""
+    seen: set[Any] = {None}
+    todo: list[Any] = [output.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(before for before, _ in node.next_functions)
+    return seen
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int,
+    padding: int,
+    twice_differentiable: bool = False,
+) -> Tensor:
+    """``F.conv2d``; on request with a fast second derivative, for a penalty such as R1.
 
     PyTorch takes the weight gradient of the input gradient as a convolution with a kernel as large
     as the picture, which is slow everywhere. Source: the idea of conv2d_gradfix in StyleGAN2-ADA
     (Karras et al. 2020).
     """
-    if not (_twice_differentiable and x.requires_grad and torch.is_grad_enabled()):
+    if not (twice_differentiable and x.requires_grad and torch.is_grad_enabled()):
         return F.conv2d(x, weight, bias, stride, padding)
     y = _Conv2d.apply(x, weight, stride, padding)
     return y if bias is None else y + bias[:, None, None]
@@ -68,6 +73,7 @@ class _Conv2d(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.options = stride, padding
+        ctx.wrt_weight = True
         return F.conv2d(x, weight, None, stride, padding)
 
     @staticmethod
@@ -77,7 +83,7 @@ class _Conv2d(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             # Linear in g and in W, and free of x, of which only the shape is used: hence detached.
             grad_x = _ConvInputGradient.apply(grad, weight, x.detach(), ctx.options)
-        if ctx.needs_input_grad[1] and _weight_gradients:
+        if ctx.needs_input_grad[1] and ctx.wrt_weight:
             grad_weight = _gradient(grad, x, weight, ctx.options, wrt_weight=True)
         return grad_x, grad_weight, None, None
 

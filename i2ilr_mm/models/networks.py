@@ -11,8 +11,7 @@ from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from ..lr import DOWN_METHODS, check_choice, residual, to_uint8
-from .convolutions import shared_weights, use_channels_last
-from .functional import twice_differentiable
+from .convolutions import shared_weights, twice_differentiable, use_channels_last
 
 AUTOCAST_DTYPES = (None, 'bfloat16')
 
@@ -197,7 +196,7 @@ class Networks(BaseModel):
         # R1 squares gradients and differentiates the squares: the 8 bits of bfloat16 are too few.
         image = self.layout(image).detach().requires_grad_()
         eager = torch.compiler.set_stance('force_eager') if self.compiled else nullcontext()
-        with twice_differentiable(), eager:
+        with twice_differentiable(self.discriminator), eager:
             return image, self.discriminator(image, torch.zeros_like(lr))
 
     def fake_logits(self, fake: Tensor, lr: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """One decoder against formulas and a second decoder, over formats, depths, layouts and metadata."""
 
+import threading
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -24,6 +26,24 @@ def test_pictures_are_what_they_are(case):
     assert picture.dtype == np.uint8 and picture.shape == case.expected.shape
     assert np.abs(picture - case.expected).max() <= case.tolerance + 1e-6
     assert sorted(size_of(case.data, case.name)) == [formats.W, formats.H]
+
+
+def test_warnings_are_as_before_when_two_threads_have_read():
+    """The second begins before the first ends, and ends after it."""
+    before, began, meet = list(warnings.filters), threading.Event(), threading.Barrier(2)
+    data = CASES[0].data
+    first = threading.Thread(
+        target=module.read_with, args=(data, 'a', lambda image: began.set() or meet.wait(60))
+    )
+    second = threading.Thread(
+        target=module.read_with, args=(data, 'b', lambda image: (meet.wait(60), first.join()))
+    )
+    first.start()
+    assert began.wait(60)
+    second.start()
+    for thread in (first, second):
+        thread.join(60)
+    assert warnings.filters == before
 
 
 def test_one_transparent_colour_of_16_bits_is_refused():

@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import json
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from conftest import fork
 from huggingface_hub import ModelCard
 
 from i2ilr_mm.inference import Translator
@@ -88,14 +88,14 @@ def hub(tmp_path_factory):
 def client(hub, tmp_path, code, **env):
     """Run code in a process of its own: the Hub's client reads its settings when imported."""
     settings = dict(HF_ENDPOINT=hub, HF_HOME=str(tmp_path / 'home'), HF_HUB_DISABLE_XET='1')
-    found = subprocess.run(
-        [sys.executable, '-c', f'from i2ilr_mm.inference import Translator\n{code}'],
-        env={'PATH': '', 'OMP_NUM_THREADS': '1', **settings, **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
+    settings |= dict(HF_HUB_OFFLINE='0', PATH='')
+    script = tmp_path / 'client.py'
+    script.write_text(
+        'import sys\nassert "huggingface_hub" not in sys.modules\n'
+        f'from i2ilr_mm.inference import Translator\n{code}'
     )
-    return found.returncode, found.stdout + found.stderr
+    found = fork([script], tmp_path, **settings | env)
+    return found.returncode, found.stdout
 
 
 def test_up_to_a_hub_and_down_again(translator, hub, tmp_path):

@@ -22,9 +22,11 @@ import sys
 import traceback
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
+import warm
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from torch._subclasses.fake_tensor import FakeTensor
@@ -121,6 +123,8 @@ def start(run: dict, rank: int, port: int) -> int:
 if __name__ == '__main__':
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    warm.import_late_modules()
+    warm.format_configs_once()
     for run in json.loads(sys.argv[1]):
         with socket.socket() as sock:
             sock.bind(('127.0.0.1', 0))

@@ -1,7 +1,6 @@
 """One rank of steps that must not depend on the number of ranks.
 
-Usage: [torchrun ...] scale_worker.py OUT; OUT/rank<i>.pth gets what rank i came to. PYTHONPATH
-holds the root and tools.
+Usage: scale_worker.py OUT, in ranks of conftest.fork; OUT/rank<i>.pth gets what rank i came to.
 """
 
 import os

@@ -1,7 +1,7 @@
 """One rank of a scoring that must not depend on the number of ranks.
 
-Usage: [torchrun ...] score_worker.py OUT MANY FEW; OUT gets the reports on the pictures in MANY and
-FEW. PYTHONPATH holds the root, tools and tests.
+Usage: score_worker.py OUT MANY FEW, in ranks of conftest.fork; OUT gets the reports on the pictures
+in MANY and FEW.
 """
 
 import os

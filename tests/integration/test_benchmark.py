@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, TINY, call
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
+from i2ilr_mm.benchmark import timing
+from i2ilr_mm.benchmark.benchmark import process_for
 from i2ilr_mm.benchmark.pictures import data_root
 
 DRAW = 'model.projected_discriminator.seed=1'
@@ -90,6 +94,22 @@ def test_choices(tmp_path):
     ):
         result = call(*TOOL, *wrong, check=False)
         assert result.returncode != 0 and message in result.stdout
+
+
+def test_the_process_is_left_as_it_was(monkeypatch):
+    def switches() -> tuple:
+        backends = torch.backends
+        level = MMLogger.get_instance('mmengine').level
+        threads = torch.get_num_threads()
+        return level, threads, backends.cudnn.benchmark, backends.cuda.matmul.allow_tf32
+
+    before, inside = switches(), []
+    cfg = Config(dict(env_cfg=dict(cudnn_benchmark=not torch.backends.cudnn.benchmark)))
+    monkeypatch.setattr(timing, 'timed', lambda step: inside.append(switches()) or 1.0)
+    with process_for(cfg, torch.get_num_threads() + 1):
+        timing.matrix_peaks()
+    assert not any(a == b for a, b in zip(before, inside[0], strict=True))
+    assert switches() == before
 
 
 def test_it_times_the_training_pictures(heads):

@@ -1,12 +1,10 @@
 """Two gloo processes against one with the same total batch."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import TINY, free_port
+from conftest import TINY, fork
 
 WORKER = os.path.join(os.path.dirname(__file__), 'ddp_worker.py')
 
@@ -14,21 +12,12 @@ WORKER = os.path.join(os.path.dirname(__file__), 'ddp_worker.py')
 def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
     """Five steps with eight pictures in all; returns the state of every rank."""
     name = f'ranks{ranks}'
-    launch = [sys.executable, WORKER]
-    launcher = []
-    if ranks > 1:
-        launch = [
-            sys.executable,
-            *('-m', 'torch.distributed.run', '--nproc-per-node', str(ranks)),
-            *('--master-port', free_port(), WORKER),
-        ]
-        launcher = ['--launcher', 'pytorch']
     command = [
-        *launch,
+        WORKER,
         str(tmp_path / f'{name}_rank'),
         dtype,
         str(root / 'configs/i2ilr_heads64.py'),
-        *launcher,
+        *(('--launcher', 'pytorch') if ranks > 1 else ()),
         *('--work-dir', str(tmp_path / name), '--cfg-options', f'data_root={heads}', *TINY),
         *(
             'train_cfg.max_iters=5',
@@ -39,8 +28,8 @@ def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
         *(f'train_dataloader.batch_size={8 // ranks}', 'default_hooks.logger.interval=1'),
         'default_hooks.cost=None',
     ]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    result = fork(command, tmp_path, ranks=ranks)
+    assert result.returncode == 0, result.stdout[-4000:]
     return [
         torch.load(tmp_path / f'{name}_rank{rank}.pth', weights_only=True) for rank in range(ranks)
     ]

@@ -1,13 +1,10 @@
 """Two and four gloo processes against one: steps and options."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, free_port
+from conftest import ROOT, fork
 
 WORKER = Path(__file__).parent / 'scale_worker.py'
 VARIANTS = (
@@ -25,22 +22,12 @@ VARIANTS = (
 def ranks(tmp_path_factory) -> dict[int, list[dict]]:
     """By number of processes, the networks of each rank."""
     folder = tmp_path_factory.mktemp('scale')
-    path = os.pathsep.join(str(ROOT / part) for part in ('.', 'tools'))
     results = {}
     for count in (1, 2, 4):
         out = folder / f'of{count}'
         out.mkdir()
-        torchrun = ['-m', 'torch.distributed.run', '--nproc-per-node', str(count)]
-        launcher = [*torchrun, '--master-port', free_port()] if count > 1 else []
-        command = [sys.executable, *launcher, WORKER, out]
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd=ROOT,
-            env={**os.environ, 'PYTHONPATH': path, 'HOME': str(folder)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        done = fork([WORKER, out], ROOT, ranks=count, HOME=str(folder))
+        assert done.returncode == 0, done.stdout[-4000:]
         results[count] = [
             torch.load(out / f'rank{rank}.pth', weights_only=True) for rank in range(count)
         ]

@@ -1,14 +1,11 @@
 """Scores of one, two and three processes."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_port
+from conftest import ROOT, fork
 
 WORKER = Path(__file__).parent / 'score_worker.py'
 
@@ -29,20 +26,11 @@ def reports(tmp_path_factory) -> dict[int, tuple[dict, dict]]:
     """By number of processes, scores of seven heads, and of two, where a third rank has none."""
     folder = tmp_path_factory.mktemp('scores')
     many, few = heads_of(folder / 'many', 4, 3), heads_of(folder / 'few', 1, 1)
-    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tools')])
     found = {}
     for count in (2, 1, 3):
-        torchrun = ['-m', 'torch.distributed.run', '--nproc-per-node', str(count)]
-        launcher = [*torchrun, '--master-port', free_port()] if count > 1 else []
         out = folder / f'{count}.json'
-        done = subprocess.run(
-            [str(part) for part in (sys.executable, *launcher, WORKER, out, many, few)],
-            cwd=ROOT,
-            env={**os.environ, 'PYTHONPATH': path, 'HOME': str(folder)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        done = fork([WORKER, out, many, few], ROOT, ranks=count, HOME=str(folder))
+        assert done.returncode == 0, done.stdout[-4000:]
         found[count] = json.loads(out.read_text())
         assert len(list((folder / 'cache').iterdir())) == 1  # made by two ranks, read by others
     return found

@@ -87,6 +87,19 @@ def test_shared_weights_are_reentrant():
     assert conv.shared is None
 
 
+@pytest.mark.parametrize('name', ['shared_weights', 'twice_differentiable'])
+def test_blocks_of_two_threads_leave_nothing_behind(name):
+    conv = convolutions.SNConv2d(3, 4)
+    before = dict(vars(conv))
+    first, second = (getattr(convolutions, name)(conv) for _ in range(2))
+    first.__enter__()
+    assert vars(conv) != before
+    second.__enter__()
+    for block in (first, second):  # not in the order of blocks inside of each other
+        block.__exit__(None, None, None)
+    assert vars(conv) == before
+
+
 @pytest.mark.parametrize('network', [I2ILRGenerator, LRResidualDiscriminator])
 def test_kaiming_start_is_larger_and_normalised(network):
     torch.manual_seed(0)

@@ -1,10 +1,15 @@
 """Derivatives against PyTorch's own, in float64."""
 
+import threading
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from i2ilr_mm.models import functional
+
+TWICE = partial(functional.conv2d, twice_differentiable=True)
 
 
 def r1_gradients(conv, x, weight, bias, options):
@@ -27,8 +32,7 @@ def test_second_derivative_of_conv2d(size, stride):
     bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
     options = (stride, (size - 1) // 2)
     expected = r1_gradients(F.conv2d, x, weight, bias, options)
-    with functional.twice_differentiable():
-        actual = r1_gradients(functional.conv2d, x, weight, bias, options)
+    actual = r1_gradients(TWICE, x, weight, bias, options)
     for a, e in zip(actual, expected):
         assert torch.allclose(a, e, rtol=1e-10)
 
@@ -43,11 +47,34 @@ def test_r1_computes_no_weight_gradients_that_nobody_asks_for(monkeypatch):
     )
     x = torch.randn(1, 3, 4, 4, requires_grad=True)
     weight = torch.randn(2, 3, 3, 3, requires_grad=True)
-    with functional.twice_differentiable():
-        gradient = functional.input_gradient(functional.conv2d(x, weight, None, 1, 1).sum(), x)
+    output = TWICE(x, weight, None, 1, 1).sum()
+    gradient = functional.input_gradient(output, x)
     assert calls == [False]
     gradient.square().sum().backward()
     assert calls == [False, True]
+
+
+def test_only_the_graph_of_a_penalty_goes_without_weight_gradients():
+    """Another thread goes back through another graph while R1's is under way."""
+
+    def graph(gradient_hook=None):
+        x = torch.randn(1, 3, 4, 4, requires_grad=True)
+        weight = torch.randn(3, 3, 3, 3, requires_grad=True)
+        hidden = TWICE(x, weight, None, 1, 1)
+        if gradient_hook:
+            hidden.register_hook(gradient_hook)
+        return x, weight, TWICE(hidden, weight, None, 1, 1).square().sum()
+
+    def in_a_thread(_):
+        thread = threading.Thread(target=other.backward)
+        thread.start()
+        thread.join()
+
+    _, other_weight, other = graph()
+    expected = torch.autograd.grad(other, other_weight, retain_graph=True)[0]
+    x, _, output = graph(in_a_thread)
+    functional.input_gradient(output, x)
+    assert torch.equal(other_weight.grad, expected)
 
 
 def test_derivative_of_positional_norm():

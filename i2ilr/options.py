@@ -105,8 +105,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model',
         metavar='MODEL',
-        help='a published model in the place of config and checkpoint: embedded:heads64, which '
-        'ships, a .safetensors file, a folder with one, or a Hugging Face Hub id',
+        help='a published model in the place of config and checkpoint: embedded:cats128 or '
+        'embedded:heads64, which ship, a .safetensors file, a folder with one, or a Hugging Face '
+        'Hub id',
     )
 
 

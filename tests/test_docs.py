@@ -132,6 +132,8 @@ def check_arguments(name: str, argv: list[str]) -> None:
     args = import_module(f'i2ilr.commands.{name}').parse_args(argv, name)
     config = getattr(args, 'config', None)
     if config is not None:
+        # A work dir holds a copy of its config, under the same name.
+        config = re.sub(r'^work_dirs/\w+/(\w+)\.py$', r'\1', config)
         load_config(ROOT / config if config.startswith('configs/') else config, args.cfg_options)
 
 

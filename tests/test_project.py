@@ -7,7 +7,7 @@ import yaml
 from conftest import ROOT, call
 
 import i2ilr_mm
-from i2ilr_mm.inference.release import release_path
+from i2ilr_mm.inference.release import embedded_models
 
 PYTHONS = [f'3.{minor}' for minor in range(10, 15)]
 
@@ -50,8 +50,9 @@ def test_the_metafile_and_the_table_of_models_have_every_config():
     table = (folder / 'README.md').read_text().partition('## Models')[2]
     assert set(re.findall(r'`((?:published/)?i2ilr_\w+)`', table)) == names
     weights = {model['Name']: model['Weights'] for model in models if 'Weights' in model}
-    assert weights == {'i2ilr_heads64': 'embedded:heads64'} and 'embedded:heads64' in table
-    assert release_path(weights['i2ilr_heads64'])
+    embedded = [f'embedded:{name}' for name in embedded_models()]
+    assert sorted(weights.values()) == embedded and all(name in table for name in embedded)
+    assert weights['i2ilr_heads64'] == 'embedded:heads64'
 
 
 def test_a_source_distribution_has_all_that_tests_read(tmp_path):

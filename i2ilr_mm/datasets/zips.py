@@ -76,20 +76,44 @@ _USUAL = {
     'gbk': rb'[\xb0-\xd7][\xa1-\xfe]',
     'big5': rb'[\xa4-\xc6][\x40-\x7e\xa1-\xfe]',
 }
+_HANGUL = rb'[\xb0-\xc8][\xa1-\xfe]'
+"""A Korean character of code page 949. In GBK these are the first half of the usual hanzi."""
+
+_CYRILLIC = {'cp866': rb'[\x80-\xaf\xe0-\xf1]', 'cp1251': rb'[\xa8\xb8\xc0-\xff]'}
 
 
 def code_page(names: list[bytes]) -> str:
-    """The code page of names that do not say theirs: UTF-8 or an East Asian one if they fit it.
+    """The code page of names that do not say theirs: UTF-8, an East Asian or a Russian one.
 
-    Else 437, as the zip standard has it. In East Asian pages the second byte of a character can be
-    that of a backslash, so that a wrong page would make folders that nobody made.
+    If none fits, it is 437, as the zip standard has it. In East Asian pages the second byte of a
+    character can be that of a backslash, so that a wrong page would make folders that nobody made.
     """
     if _fits(names, 'utf-8'):
         return 'utf-8'
     text = b'\n'.join(names)
     shares = {page: _usual_share(text, page) for page in _USUAL if _fits(names, page)}
     best = max(shares, key=shares.__getitem__, default='')
-    return best if best and shares[best] > 0.5 else 'cp437'
+    if not best or shares[best] <= 0.5:
+        return _russian_page(text)
+    return 'cp949' if best == 'gbk' and _is_korean(text) else best
+
+
+def _is_korean(text: bytes) -> bool:
+    """Whether all of eight characters or more are hangul: of Chinese ones every second is none."""
+    beyond = re.findall(rb'[\x80-\xff].', text, re.DOTALL)
+    return len(beyond) >= 8 and all(re.fullmatch(_HANGUL, pair) for pair in beyond)
+
+
+def _russian_page(text: bytes) -> str:
+    """The page in which most bytes beyond ASCII are letters of longer words; else 437.
+
+    Of words in code page 437 it is rather a single letter that has an accent.
+    """
+    beyond = len(re.findall(rb'[\x80-\xff]', text))
+    runs = {page: re.findall(rb'(?:%s){3,}' % letter, text) for page, letter in _CYRILLIC.items()}
+    letters = {page: sum(map(len, found)) for page, found in runs.items()}
+    best = max(letters, key=letters.__getitem__)
+    return best if letters[best] > 0.5 * beyond else 'cp437'
 
 
 def _fits(names: list[bytes], page: str) -> bool:

@@ -45,6 +45,36 @@ CODE_PAGES = [
     ('gbk', ['\u8bad\u7ec3/\u732b.png', '\u7167\u7247\u4e00.png']),
     ('big5', ['\u8a31\u529f\u84cb/\u5716\u7247.png', '\u6e2c\u8a66/\u8c93.png']),
     ('cp437', ['No\u00ebl.png', '\u00e9t\u00e9/\u00c9\u00ef.png', 'M\u00fcller/\u00e4\u00f6.png']),
+    (
+        'cp949',
+        [
+            '\uc0ac\uc9c4/\uace0\uc591\uc774.png',
+            '\uac15\uc544\uc9c0.png',
+            '\uc5ec\ub984/\ud734\uac00.png',
+        ],
+    ),
+    (
+        'gbk',
+        [
+            '\u7167\u7247/\u5c0f\u732b\u5728\u770b\u4e66.png',
+            '\u6211\u4eec\u7684\u590f\u5929\u65c5\u884c.png',
+        ],
+    ),
+    (
+        'cp866',
+        [
+            '\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png',
+            '\u0421\u043e\u0431\u0430\u043a\u0430 \u043d\u0430 \u0434\u0430\u0447\u0435.png',
+        ],
+    ),
+    (
+        'cp1251',
+        [
+            '\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png',
+            '\u0421\u043e\u0431\u0430\u043a\u0430 \u043d\u0430 \u0434\u0430\u0447\u0435.png',
+        ],
+    ),
+    ('cp437', ['\xc6r\xf6sk\xf6bing/bl\xe5b\xe6r.png', 'sm\xf6rg\xe5s.png']),
     ('utf-8', ['\u5199\u771f.png', '\u00e9/\u00e9\u00e9.png', 'a.png']),
 ]
 
@@ -71,9 +101,8 @@ def test_halves_of_characters_of_an_unknown_page_make_no_folders(tmp_path):
 @pytest.mark.parametrize(
     'page, names',
     [
-        ('cp949', ['\uc0ac\uc9c4/\uace0\uc591\uc774.png', '\uac15\uc544\uc9c0.png']),
-        ('cp866', ['\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png', '\u0421\u041e\u0411.png']),
-        ('cp1251', ['\u0424\u043e\u0442\u043e/\u043a\u043e\u0442.png', '\u0421\u041e\u0411.png']),
+        ('cp949', ['\uc0ac\uc9c4/\uace0\uc591.png', '\uac15.png']),  # too little for Korean
+        ('cp866', ['\u0421\u041e\u0411/\u0410.png', '\u0421\u041e\u0411.png']),  # capitals alone
     ],
 )
 def test_pictures_whose_names_are_shown_in_another_page_are_read(tmp_path, page, names):

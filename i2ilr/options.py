@@ -4,7 +4,10 @@ import argparse
 import ast
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from i2ilr_mm.inference.translator import Translator
 
 PLACES = ('data_root', 'work_dir', 'pair_file', 'load_from', 'weights', 'cache_dir', 'out_dir')
 """Settings that are names of files or folders: 2020 is a folder there, and no number."""
@@ -109,15 +112,21 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         'embedded:heads64, which ship, a .safetensors file, a folder with one, or a Hugging Face '
         'Hub id',
     )
-
-
-def add_size_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size',
         type=int,
         metavar='N',
         help='work on pictures of N x N, up to twice the size that the model was trained at; its '
         'cells stay as large, so LR targets have more of them',
+    )
+
+
+def translator_of(args: argparse.Namespace, **options: Any) -> 'Translator':
+    """The Translator that :func:`add_model_arguments` asked for, with further ``options``."""
+    from i2ilr_mm.inference.translator import Translator
+
+    return Translator(
+        args.model, args.checkpoint, cfg_options=args.cfg_options, size=args.size, **options
     )
 
 

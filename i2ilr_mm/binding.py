@@ -19,7 +19,6 @@ LUMA = (0.299, 0.587, 0.114)
 SOFT = 0.25
 """Share of the drawn masks whose cells bind in part, all by one share."""
 
-
 FADING = 0.05
 """Weight of binding cells, 1 among them and 0 far away, at which a free cell goes half along."""
 
@@ -106,7 +105,7 @@ def continued(own: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         own: (B, 3, s, s), the LR picture of a picture as it is.
-        lr: (B, 5, s, s), see this module.
+        lr: (B, 3 or 5, s, s), see this module.
 
     Returns:
         (B, 3, s, s), the same where a cell binds whole. Free cells move by the mean of what their
@@ -114,7 +113,10 @@ def continued(own: Tensor, lr: Tensor) -> Tensor:
     """
     # e = G (m d) / (G m + eps),  d = bound(o, l) - o,  G the Gaussian of one cell: normalised
     # convolution (Knutsson & Westin 1993), which eps lets fade where G m does.
-    change, share = bound(own, lr) - own, lr[:, 3:4]
+    _, binding = split(lr)
+    if binding is None:
+        return own
+    change, share = bound(own, lr) - own, binding[:, :1]
     rows, columns = (_gaussian(n, own) for n in own.shape[2:])
     weight = rows @ share @ columns
     return own + (1 - share) * (rows @ (share * change) @ columns) / (weight + FADING)

@@ -7,7 +7,7 @@ import yaml
 from conftest import ROOT, call
 
 import i2ilr_mm
-from i2ilr_mm.inference.release import embedded_models
+from i2ilr_mm.inference.release import embedded_models, release_path
 
 PYTHONS = [f'3.{minor}' for minor in range(10, 15)]
 
@@ -53,6 +53,7 @@ def test_the_metafile_and_the_table_of_models_have_every_config():
     embedded = [f'embedded:{name}' for name in embedded_models()]
     assert sorted(weights.values()) == embedded and all(name in table for name in embedded)
     assert weights['i2ilr_heads64'] == 'embedded:heads64'
+    assert all(map(release_path, embedded))
 
 
 def test_a_source_distribution_has_all_that_tests_read(tmp_path):

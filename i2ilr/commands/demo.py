@@ -5,8 +5,8 @@ import argparse
 from ..options import (
     add_device_arguments,
     add_model_arguments,
-    add_size_argument,
     parse_with_model,
+    translator_of,
 )
 
 
@@ -28,22 +28,13 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--max-upload-mb', type=float, default=20.0, metavar='MB', help='default 20'
     )
-    add_size_argument(parser)
     add_device_arguments(parser)
     return parse_with_model(parser, argv)
 
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.demo import create_app, serve
-    from i2ilr_mm.inference.translator import Translator
 
-    model = Translator(
-        args.model,
-        args.checkpoint,
-        args.device,
-        cfg_options=args.cfg_options,
-        amp=args.amp,
-        size=args.size,
-    )
+    model = translator_of(args, device=args.device, amp=args.amp)
     app = create_app(model, args.examples, args.max_upload_mb, args.host)
     serve(app, args.host, args.port)

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ..options import add_model_arguments, add_size_argument, parse_with_model
+from ..options import add_model_arguments, parse_with_model, translator_of
 
 
 def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
@@ -26,17 +26,13 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         metavar='N',
         help='LR targets of N x N, for a model that takes several sizes: a file for each',
     )
-    add_size_argument(parser)
     return parse_with_model(parser, argv)
 
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.inference.export import compare, export
-    from i2ilr_mm.inference.translator import Translator
 
-    model = Translator(
-        args.model, args.checkpoint, 'cpu', cfg_options=args.cfg_options, size=args.size
-    )
+    model = translator_of(args, device='cpu')
     export(model, args.out, args.format, args.project, args.lr_size)
     comparison = compare(model, args.out, args.project, args.lr_size)
     print(

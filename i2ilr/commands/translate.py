@@ -7,9 +7,9 @@ from ..options import (
     add_device_arguments,
     add_model_arguments,
     add_picture_arguments,
-    add_size_argument,
     exit_by,
     parse_with_model,
+    translator_of,
 )
 
 
@@ -62,7 +62,6 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         help='only the luma of the targets binds, colours come from the source; for a model that '
         'takes such targets',
     )
-    add_size_argument(parser)
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
     parser.add_argument('--overwrite', action='store_true', help='make results again that exist')
     parser.add_argument('--batch-size', type=int, default=16, help='default 16')
@@ -72,17 +71,8 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from i2ilr_mm.apis.translate import translate_files
-    from i2ilr_mm.inference.translator import Translator
 
-    translator = Translator(
-        args.model,
-        args.checkpoint,
-        args.device,
-        args.batch_size,
-        args.cfg_options,
-        args.amp,
-        args.size,
-    )
+    translator = translator_of(args, device=args.device, batch_size=args.batch_size, amp=args.amp)
     done, failed = translate_files(
         translator,
         args.source,

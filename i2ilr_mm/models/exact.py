@@ -88,7 +88,7 @@ class ExactLR(nn.Module):
             image = image.to(rows.dtype)
             own = rows @ image @ columns.T
             lr = lr.to(rows.dtype)
-            whole = bound(continued(own, lr) if lr.shape[1] == 5 else own, lr)
+            whole = bound(continued(own, lr), lr)
             return image + up_rows @ (whole - own) @ up_columns.T
 
     def detail(self, image: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def test_a_single_held_out_picture_makes_no_pair(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new('RGB', (64, 64)).save(tmp_path / f'{name}.png')
     with pytest.raises(
-        PictureError, match=r"a single picture for 'val', '.*val.c\.png': a pair takes"
+        PictureError, match=r"a single picture for 'val', '.*val/c\.png': a pair takes two"
     ):
         pairs(tmp_path)
 

@@ -112,6 +112,24 @@ def test_our_loss_in_srgan():
     assert all(np.isfinite(float(value)) for value in log.values())
 
 
+def test_our_loss_in_base_edit_model():
+    """Super-resolution whose results are to give the input back when they are shrunk."""
+    from mmagic.structures import DataSample
+
+    init_default_scope('mmagic')
+    normal = dict(type='DataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3)
+    loss = dict(type='LRConsistencyLoss', margin=0.5)
+    model = MODELS.build(dict(RESTORATION, data_preprocessor=normal, pixel_loss=loss))
+    small = [torch.rand(3, 16, 16) * 255 for _ in range(2)]
+    data = dict(inputs=small, data_samples=[DataSample(gt_img=image) for image in small])
+    with torch.no_grad():
+        result = model.generator(torch.stack(small) / 127.5 - 1)
+    shrunk = torch.nn.functional.avg_pool2d(result, 2) * 127.5 + 127.5
+    expected = ((shrunk - torch.stack(small)).abs() - 0.5).clamp(min=0).mean()
+    log = model.train_step(data, OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3)))
+    assert float(log['loss']) == pytest.approx(float(expected), rel=1e-4)
+
+
 STYLEGAN2 = dict(
     type='StyleGAN2',
     data_preprocessor=dict(type='DataPreprocessor'),

@@ -53,7 +53,7 @@ def join(lr: Tensor, share: Tensor | None = None, colour: Tensor | None = None) 
     return torch.cat([lr, *parts], dim=1)
 
 
-def told(lr: Tensor) -> Tensor:
+def network_input(lr: Tensor) -> Tensor:
     """What a network sees of LR targets (B, 3 or 5, s, s): nothing of what does not bind.
 
     Returns:
@@ -132,7 +132,7 @@ def shown(lr: Tensor) -> Tensor:
     colours, binding = split(lr)
     if binding is None:
         return colours
-    return told(lr)[:, :3] + (1 - binding[:, :1])
+    return network_input(lr)[:, :3] + (1 - binding[:, :1])
 
 
 def distance(shrunk: Tensor, lr: Tensor) -> Tensor:

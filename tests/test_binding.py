@@ -14,8 +14,8 @@ from i2ilr_mm.binding import (
     draw_mask,
     join,
     luma,
+    network_input,
     shown,
-    told,
 )
 
 
@@ -38,7 +38,7 @@ def test_a_target_of_three_channels_binds_whole():
     assert torch.equal(distance(own, lr), (own - lr).abs())
     assert torch.allclose(distance(own, join(lr)), (own - lr).abs(), atol=1e-15)
     assert torch.equal(shown(lr), lr) and torch.allclose(shown(join(lr)), lr, atol=1e-15)
-    assert torch.allclose(told(lr), told(join(lr)), atol=1e-15)
+    assert torch.allclose(network_input(lr), network_input(join(lr)), atol=1e-15)
 
 
 def test_free_cells_stay_as_they_are_and_shares_lie_between():
@@ -95,7 +95,7 @@ def test_networks_are_not_told_what_does_not_bind(grey):
     first, second = pictures(1), pictures(2)
     same_luma = first + (second - luma(second))
     second = same_luma if grey else torch.where(share > 0, first, second)
-    given = [told(join(lr, share, colour)) for lr in (first, second)]
+    given = [network_input(join(lr, share, colour)) for lr in (first, second)]
     assert torch.allclose(*given, atol=1e-14) and not torch.equal(first, second)
     assert given[0].shape == (4, 5, 8, 8)
 

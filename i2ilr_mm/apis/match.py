@@ -75,13 +75,13 @@ def _tasks(images: list[str], targets: list[str], out: str) -> list[Task]:
             f"--out: '{out}' must end in .png, which keeps every pixel as it is, or be a folder"
         )
     folder = '' if _is_file(out) else out
-    found = find_pictures(images, folder), find_pictures(targets, folder)
-    pairs = pair_by_name(*found)
+    pictures = find_pictures(images, folder), find_pictures(targets, folder)
+    pairs = pair_by_name(*pictures)
     if _is_file(out) and len(pairs) > 1:
         raise ValueError(f"--out: '{out}' is one file for {len(pairs)} images; give a folder")
     own = [(image, (target, '')) for image, (target, _) in pairs]
     tasks = [Task(*pair, '', out) for pair in own] if _is_file(out) else tasks_of(own, out)
-    check_places(tasks, None, [path for path, _ in chain(*found)], [])
+    check_places(tasks, None, [path for path, _ in chain(*pictures)], [])
     return tasks
 
 

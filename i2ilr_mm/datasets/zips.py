@@ -111,7 +111,7 @@ def _russian_page(text: bytes) -> str:
     """
     beyond = len(re.findall(rb'[\x80-\xff]', text))
     runs = {page: re.findall(rb'(?:%s){3,}' % letter, text) for page, letter in _CYRILLIC.items()}
-    letters = {page: sum(map(len, found)) for page, found in runs.items()}
+    letters = {page: sum(map(len, words)) for page, words in runs.items()}
     best = max(letters, key=letters.__getitem__)
     return best if letters[best] > 0.5 * beyond else 'cp437'
 

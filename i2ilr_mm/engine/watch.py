@@ -125,7 +125,7 @@ class CollapseWatchHook(Hook):
             self._watch_discriminator(runner, letter, network, guess, option)
         error = self._mean(runner, 'lr_error')
         lowest = self._lowest(runner, 'lr_error', error)
-        self._tell(
+        self._warn(
             runner,
             'LR error',
             error > self.rise * lowest,
@@ -146,7 +146,7 @@ class CollapseWatchHook(Hook):
         # Every set of fakes comes with weight 2, and the reals with as much.
         terms = 4 * max(len(fakes), 1) * weight
         loss = self._mean(runner, f'loss_{letter}_real', *fakes) / terms
-        self._tell(
+        self._warn(
             runner,
             f'saturation of the {network}',
             loss < self.saturated,
@@ -158,7 +158,7 @@ class CollapseWatchHook(Hook):
         for name, value in (metrics or {}).items():
             if 'coverage' in name and math.isfinite(value):
                 highest = -self._lowest(runner, name, -value)
-                self._tell(
+                self._warn(
                     runner,
                     name,
                     value < highest / 2,
@@ -184,7 +184,7 @@ class CollapseWatchHook(Hook):
             hub.update_info(key, lowest)
         return lowest
 
-    def _tell(self, runner: Runner, kind: str, is_so: bool, text: str) -> None:
+    def _warn(self, runner: Runner, kind: str, is_so: bool, text: str) -> None:
         if is_so and kind not in self.warned:
             runner.logger.warning(f'iteration {runner.iter + 1}: {text}')
         (self.warned.add if is_so else self.warned.discard)(kind)

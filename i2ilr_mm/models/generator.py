@@ -12,7 +12,7 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..binding import told
+from ..binding import network_input
 from ..lr import UP_METHODS, check_choice, down
 from .convolutions import SNConv2d, TrainedConv2d, convolution, init_weights
 from .exact import ExactLR
@@ -192,7 +192,7 @@ class I2ILRGenerator(nn.Module):
         """
         lr_size = self._lr_size_of(source, lr)
         # The exact layer wants the target as it came, not in another memory format.
-        target, lr = lr, told(lr) if self.partial else lr
+        target, lr = lr, network_input(lr) if self.partial else lr
         if source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous():
             lr = lr.contiguous(memory_format=torch.channels_last)
         x = self.from_rgb(source)

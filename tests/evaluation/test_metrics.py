@@ -144,7 +144,9 @@ def test_features_are_computed_once_for_all_metrics(dataset):
     for metric in (first, second):
         metric.process(None, samples)
     assert MeanColour.calls == before + 12
+    assert first.network.last_batch.samples
     assert first.evaluate()['fd_colour'] == second.evaluate()['fd_colour']
+    assert not first.network.last_batch.samples  # nor do pictures stay in memory
 
 
 def test_fewer_results(dataset):

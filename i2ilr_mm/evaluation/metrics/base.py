@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from ...lr import check_choice
 from ..estimate import Estimate
-from ..features import FeatureNetwork, build_features
+from ..features import FeatureNetwork, LastBatch, build_features
 from ..real import gather_by_index
 from ..report import Score
 
@@ -154,6 +154,10 @@ class ResultFeatures(PairScores):
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         super().prepare(module, dataloader)
         self.network.to(self.device)
+
+    def evaluate(self) -> dict[str, float]:
+        self.network.last_batch = LastBatch()  # scoring is over: no pictures stay in memory
+        return super().evaluate()
 
     @torch.inference_mode()
     def compute(self, images: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ COMMANDS = {
     'compare': 'print the scores of several runs side by side',
     'plot': 'draw scores over training',
     'benchmark': 'time the training step and its options',
+    'check': 'check that this machine trains and translates as it should',
     'convert': 'convert a checkpoint of the published code',
     'probes': 'train the probes that read attributes off rendered heads',
 }

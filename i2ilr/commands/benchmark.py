@@ -13,6 +13,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     'lazy R1': dict(interval=16),
     'bf16': dict(autocast='bfloat16'),
     'compile': dict(compile=True),
+    'CUDA graphs': dict(compile=dict(mode='reduce-overhead')),
     'bf16 + lazy R1': dict(autocast='bfloat16', interval=16),
     'bf16 + lazy R1 + channels_last': dict(autocast='bfloat16', interval=16, channels_last=True),
     'bf16 + lazy R1 + compile': dict(autocast='bfloat16', interval=16, compile=True),

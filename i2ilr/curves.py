@@ -28,14 +28,9 @@ def read_validations(work_dir: str) -> Curves:
         FileNotFoundError: If there are no logs.
         ValueError: If they hold no validation yet.
     """
-    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    if not logs:
-        raise FileNotFoundError(
-            f"'{work_dir}' holds no log (*/vis_data/scalars.json): give the work dir of a training"
-        )
     validations: dict[int, dict] = {}
     seen = {0: 0.0}
-    for row in (row for log in logs for row in _rows(log)):
+    for row in read_rows(work_dir):
         if 'iter' in row:  # of training
             seen[row['step']] = row.get('kimg', 0.0)
         else:
@@ -43,6 +38,21 @@ def read_validations(work_dir: str) -> Curves:
     if not validations:
         raise ValueError(f"the logs in '{work_dir}' hold no validation yet")
     return _against_kimg(validations, seen)
+
+
+def read_rows(work_dir: str) -> list[dict]:
+    """All lines of the logs of a work dir, those of later runs last.
+
+    Raises:
+        FileNotFoundError: If there are no logs.
+        ValueError: If a line is damaged.
+    """
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not logs:
+        raise FileNotFoundError(
+            f"'{work_dir}' holds no log (*/vis_data/scalars.json): give the work dir of a training"
+        )
+    return [row for log in logs for row in _rows(log)]
 
 
 def _against_kimg(validations: dict[int, dict], seen: dict[int, float]) -> Curves:

@@ -23,13 +23,14 @@ COMMANDS = {
     'publish': 'write a trained generator for others',
     'compare': 'print the scores of several runs side by side',
     'plot': 'draw scores over training',
+    'board': 'print how long a training took to reach given scores',
     'benchmark': 'time the training step and its options',
     'check': 'check that this machine trains and translates as it should',
     'convert': 'convert a checkpoint of the published code',
     'probes': 'train the probes that read attributes off rendered heads',
 }
 
-READ_ONLY = ('compare', 'plot')
+READ_ONLY = ('compare', 'plot', 'board')
 """Commands that read files of scores, and do without PyTorch."""
 
 

@@ -21,9 +21,9 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument('--port', type=int, default=7860, help='default 7860; 0 takes a free one')
     parser.add_argument(
         '--examples',
-        default='embedded:heads64',
         metavar='PICTURES',
-        help='folder or zip; the page offers some of its pictures, default embedded:heads64',
+        help='folder or zip; the page offers some of its pictures; default: embedded:heads64 for '
+        'models of heads, and no examples for others',
     )
     parser.add_argument(
         '--max-upload-mb', type=float, default=20.0, metavar='MB', help='default 20'

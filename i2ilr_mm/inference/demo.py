@@ -32,7 +32,10 @@ EXAMPLES = 6
 
 
 def create_app(
-    translator: Translator, examples: str, max_upload_mb: float = 20.0, host: str = 'localhost'
+    translator: Translator,
+    examples: str | None,
+    max_upload_mb: float = 20.0,
+    host: str = 'localhost',
 ) -> Any:
     """The page as a Flask application.
 
@@ -42,6 +45,8 @@ def create_app(
     Args:
         translator: The model.
         examples: Folder, zip or embedded set; the page offers some of its pictures as examples.
+            None takes the embedded heads for models of heads, and no examples for others, which
+            make nothing sensible of heads.
         max_upload_mb: Largest request that is accepted, in megabytes.
         host: A name under which the page may be opened, besides 'localhost' and IP addresses.
 
@@ -50,7 +55,10 @@ def create_app(
         ImportError: If Flask or waitress is missing.
     """
     flask = _flask()
-    page = Page(translator, _examples(translator, examples), max_upload_mb)
+    if examples is None and 'heads' in str(translator.facts.get('config')):
+        examples = 'embedded:heads64'
+    offered = [] if examples is None else _examples(translator, examples)
+    page = Page(translator, offered, max_upload_mb)
     app = flask.Flask('i2ilr_mm')
     app.config['MAX_CONTENT_LENGTH'] = int(max_upload_mb * 1e6)
     app.before_request(lambda: _refusal(flask.request, host))

@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.demo import create_app, serve
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or ''
@@ -61,6 +62,12 @@ def test_the_page_and_what_it_asks_for(client, translator):
     example = client.get('/api/examples/5')
     assert Image.open(io.BytesIO(example.data)).size == (32, 32)
     assert example.mimetype == 'image/png' and client.get('/api/examples/6').status_code == 404
+
+
+@pytest.mark.parametrize('name, examples', [('heads64', 6), ('cats128', 0)])
+def test_examples_are_those_of_the_models_kind(name, examples):
+    client = create_app(Translator(f'embedded:{name}', device='cpu'), None).test_client()
+    assert client.get('/api/model').json['examples'] == examples
 
 
 def test_the_answer_is_the_translators(client, translator):

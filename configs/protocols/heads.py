@@ -1,5 +1,5 @@
 # For the rendered heads: as intra with two targets per source (800 results of the 400 embedded
-# test heads), on EfficientNet-Lite0 alone, which needs no download, and with transfer truth, as the
+# test heads), on Lite0 and Lite2, which need no download, and with transfer truth, as the
 # heads' attributes are known.
 _base_ = 'intra.py'
 

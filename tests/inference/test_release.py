@@ -1,9 +1,11 @@
+import hashlib
 import json
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -72,6 +74,14 @@ def test_a_published_generator_is_the_ema_with_its_norms_folded_in(
         publish(model, str(path), {})
     with pytest.raises(ValueError, match=r'must end in \.safetensors'):
         publish(model, str(tmp_path / 'a.pth'), {})
+
+
+@pytest.mark.parametrize('name', ['heads64', 'cats128'])
+def test_the_model_table_names_the_hash_of_the_file(name):
+    weights = (ROOT / f'i2ilr_mm/assets/{name}_generator.safetensors').read_bytes()
+    table = (ROOT / 'configs/README.md').read_text().splitlines()
+    (row,) = (line for line in table if f'`embedded:{name}`' in line)
+    assert f'`{hashlib.sha256(weights).hexdigest()[:16]}`' in row
 
 
 def test_what_does_not_fit_is_refused(model, config, tiny_options, tmp_path):

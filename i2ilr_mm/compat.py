@@ -206,12 +206,15 @@ def restore_find_loader() -> None:
 def restore_distutils() -> None:
     """Python 3.12 dropped distutils, and MMEngine names one of its errors.
 
+    It does so where it looks for a C compiler and finds none.
+
     setuptools brings its own, where it is installed. Delete when MMEngine does without.
     """
     if 'distutils' in sys.modules or importlib.util.find_spec('distutils') is not None:
         return
     package, errors = ModuleType('distutils'), ModuleType('distutils.errors')
-    errors.CompileError = type('CompileError', (Exception,), {})  # type: ignore[attr-defined]
+    name = 'DistutilsPlatformError'
+    setattr(errors, name, type(name, (Exception,), {}))
     package.errors = errors  # type: ignore[attr-defined]
     sys.modules.update({'distutils': package, 'distutils.errors': errors})
 

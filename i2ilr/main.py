@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import ctypes
 import io
 import locale
 import os
@@ -29,6 +30,9 @@ COMMANDS = {
     'convert': 'convert a checkpoint of the published code',
     'probes': 'train the probes that read attributes off rendered heads',
 }
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, as in glibc's malloc.h; bytes."""
 
 READ_ONLY = ('compare', 'plot', 'board')
 """Commands that read files of scores, and do without PyTorch."""
@@ -69,6 +73,7 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     # (docs/speed.md). It has to be set before PyTorch is loaded.
     if 'OMP_WAIT_POLICY' not in os.environ:
         os.environ.setdefault('GOMP_SPINCOUNT', '3000')
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal's code page lacks
             stream.reconfigure(errors='backslashreplace')
@@ -98,6 +103,22 @@ def one_line_errors() -> Iterator[None]:
         )
     except KeyboardInterrupt:
         sys.exit('interrupted')
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep freed memory for its next tensors, where its C library is glibc.
+
+    By default glibc gives every block of more than 32 MB back to the system as soon as it is freed.
+    The next one comes in pages that the system clears one by one, which takes a quarter of the time
+    of scoring (docs/speed.md). Settings of the user's own, for glibc or for another allocator, stay.
+    """
+    own = ('MALLOC_', 'GLIBC_TUNABLES', 'LD_PRELOAD')
+    if sys.platform != 'linux' or any(name.startswith(own) for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # musl has none
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**30)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def use_utf8() -> None:

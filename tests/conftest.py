@@ -16,7 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import warm  # noqa: E402
 
+from i2ilr.main import keep_freed_memory  # noqa: E402
+
 warm.format_configs_once()
+keep_freed_memory()
 torch.set_flush_denormal(True)
 if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)

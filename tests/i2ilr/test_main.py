@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -69,6 +70,31 @@ def test_threads_spin_briefly_unless_told_otherwise(monkeypatch):
             run('compare', ['no.json'])
         assert os.environ.get('GOMP_SPINCOUNT') == expected
     monkeypatch.delenv('GOMP_SPINCOUNT', raising=False)
+
+
+@pytest.mark.parametrize('own, kept', [({}, True), ({'MALLOC_TRIM_THRESHOLD_': '1000000'}, False)])
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='a setting of glibc')
+def test_freed_memory_is_kept_unless_the_user_has_settings_of_their_own(own, kept):
+    """By the pages that the system hands out for ten blocks of 64 MB, one after the other."""
+    code = '''if True:
+        import ctypes, resource
+        from i2ilr.main import keep_freed_memory
+        libc, size = ctypes.CDLL(None), 2**26
+        libc.malloc.restype = ctypes.c_void_p
+
+        def pages():
+            block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(size)))
+            libc.memset(block, 1, ctypes.c_size_t(size))
+            libc.free(block)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+        keep_freed_memory()
+        first = pages()
+        later = [pages() for _ in range(10)]
+        print((later[-1] - first) * resource.getpagesize() / size)
+    '''
+    cleared = float(call(sys.executable, '-c', code, **own).stdout)
+    assert cleared < 0.1 if kept else cleared > 9
 
 
 def test_home_is_found_in_every_argument(monkeypatch, tmp_path):

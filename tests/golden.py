@@ -49,17 +49,26 @@ def values() -> tuple[dict, dict[str, Tensor]]:
     return json.loads((DATA / 'golden_64_8.json').read_text()), tensors
 
 
-def checkpoint() -> dict[str, dict[str, Tensor]]:
-    """A checkpoint in the published format with the seeded weights."""
+@lru_cache
+def _weights() -> dict[str, dict[str, Tensor]]:
     golden, tensors = values()
-    states = {}
-    for offset, part in enumerate(('Gen', 'Dis')):
-        states[part] = {
+    return {
+        part: {
             name: tensors.get(
                 f'buf:{part}.{name}', seeded_weight(name, shape, golden['seed'] + offset)
             )
             for name, shape in golden['spec'][part]
         }
+        for offset, part in enumerate(('Gen', 'Dis'))
+    }
+
+
+def checkpoint() -> dict[str, dict[str, Tensor]]:
+    """A checkpoint in the published format with the seeded weights.
+
+    The dicts are the caller's own. The tensors are those of every call, and are not to be changed.
+    """
+    states = {part: dict(state) for part, state in _weights().items()}
     return {**states, 'AverageG': dict(states['Gen']), 'optG': {}, 'optD': {}}
 
 

@@ -7,15 +7,19 @@ import torch
 from i2ilr_mm.inference.reference_checkpoint import convert, convert_file
 
 
-def test_sizes_are_read_off_the_weights():
-    meta = convert(golden.checkpoint())['meta']
+@pytest.fixture(scope='module')
+def converted() -> dict:
+    return convert(golden.checkpoint())
+
+
+def test_sizes_are_read_off_the_weights(converted):
+    meta = converted['meta']
     assert (meta['img_size'], meta['lr_size']) == (64, 8)
     assert (meta['base_channels'], meta['max_channels']) == (64, 512)
 
 
-def test_spectral_norm_vectors_come_along():
-    checkpoint = golden.checkpoint()
-    state = convert(checkpoint)['state_dict']
+def test_spectral_norm_vectors_come_along(converted):
+    checkpoint, state = golden.checkpoint(), converted['state_dict']
     theirs = checkpoint['Gen']['block.1.conv2.conv.weight_u']
     assert torch.equal(state['generator.decoder.1.conv2.weight_u'], theirs)
     assert torch.equal(state['generator_ema.decoder.1.conv2.weight_u'], theirs)
@@ -23,13 +27,13 @@ def test_spectral_norm_vectors_come_along():
     assert torch.equal(state['discriminator.conv.weight_v'], theirs)
 
 
-def test_wrapped_networks_convert_the_same():
+def test_wrapped_networks_convert_the_same(converted):
     checkpoint = golden.checkpoint()
     wrapped = {
         part: {f'module.{name}': value for name, value in state.items()}
         for part, state in checkpoint.items()
     }
-    plain, other = convert(checkpoint)['state_dict'], convert(wrapped)['state_dict']
+    plain, other = converted['state_dict'], convert(wrapped)['state_dict']
     assert plain.keys() == other.keys()
     assert all(torch.equal(plain[name], other[name]) for name in plain)
 

@@ -1,5 +1,7 @@
 """Agreement with the published code's values (64 px, LR 8, full width), 1e-4 relative."""
 
+from functools import cache
+
 import golden
 import pytest
 import torch
@@ -68,6 +70,7 @@ def test_pairs_of_a_batch_are_those_of_the_paper(model, batch):
     assert relative(reconstruction[1::2], expected['rec_b']) < TOLERANCE
 
 
+@cache
 def _names() -> dict[str, dict[str, str]]:
     """Our parameter names and the published ones, per network."""
     checkpoint = golden.checkpoint()

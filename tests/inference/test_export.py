@@ -2,15 +2,26 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from conftest import TINY
 
-from i2ilr_mm.inference import Translator
+from i2ilr_mm.inference import Translator, init_model
 from i2ilr_mm.inference.export import compare, examples, export, load
+from i2ilr_mm.inference.release import publish
 from i2ilr_mm.lr import down, match, to_uint8
 
 
-@pytest.mark.parametrize(
-    'kind, suffix, size', [('onnx', 'onnx', 32), ('torch-export', 'pt2', 32), ('onnx', 'onnx', 48)]
-)
+@pytest.fixture(scope='module')
+def translator(root, tmp_path_factory) -> Translator:
+    """A Translator of 32 px with few blocks, as each of their operations is traced."""
+    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
+    torch.manual_seed(0)
+    path = str(tmp_path_factory.mktemp('shallow') / 'a.safetensors')
+    config = root / 'configs/i2ilr_heads64.py'
+    publish(init_model(config, cfg_options={**options, 'lr_size': 16}), path, {})
+    return Translator(path, device='cpu')
+
+
+@pytest.mark.parametrize('kind, suffix, size', [('torch-export', 'pt2', 32), ('onnx', 'onnx', 48)])
 def test_exports_give_what_pytorch_gives(translator, kind, suffix, size, tmp_path):
     if size != translator.img_size:
         translator.save_pretrained(tmp_path / 'model')
@@ -39,7 +50,7 @@ def test_projection_inside_an_onnx_file(translator, tmp_path):
     (result,) = session.run(None, dict(source=source.numpy(), lr=lr.numpy()))
     assert np.abs(result).max() <= 1
     image = torch.from_numpy(result)
-    assert (down(image, 8) - lr).abs().max() * 127.5 < 0.1
+    assert (down(image, 16) - lr).abs().max() * 127.5 < 0.1
     with torch.inference_mode():
         matched = match(translator.network(source, lr), lr)
     assert (to_uint8(image).int() - matched.int()).abs().float().mean() < 0.5

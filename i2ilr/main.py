@@ -109,8 +109,8 @@ def keep_freed_memory() -> None:
     """Let the process keep freed memory for its next tensors, where its C library is glibc.
 
     By default glibc gives every block of more than 32 MB back to the system as soon as it is freed.
-    The next one comes in pages that the system clears one by one, which takes a quarter of the time
-    of scoring (docs/speed.md). Settings of the user's own, for glibc or for another allocator, stay.
+    The next one comes in pages that the system clears one by one, which takes up to a third of the
+    time of scoring (docs/speed.md). The user's own settings of an allocator stay.
     """
     own = ('MALLOC_', 'GLIBC_TUNABLES', 'LD_PRELOAD')
     if sys.platform != 'linux' or any(name.startswith(own) for name in os.environ):

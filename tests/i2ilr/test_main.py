@@ -76,7 +76,7 @@ def test_threads_spin_briefly_unless_told_otherwise(monkeypatch):
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='a setting of glibc')
 def test_freed_memory_is_kept_unless_the_user_has_settings_of_their_own(own, kept):
     """By the pages that the system hands out for ten blocks of 64 MB, one after the other."""
-    code = '''if True:
+    code = """if True:
         import ctypes, resource
         from i2ilr.main import keep_freed_memory
         libc, size = ctypes.CDLL(None), 2**26
@@ -92,7 +92,7 @@ def test_freed_memory_is_kept_unless_the_user_has_settings_of_their_own(own, kep
         first = pages()
         later = [pages() for _ in range(10)]
         print((later[-1] - first) * resource.getpagesize() / size)
-    '''
+    """
     cleared = float(call(sys.executable, '-c', code, **own).stdout)
     assert cleared < 0.1 if kept else cleared > 9
 

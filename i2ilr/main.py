@@ -2,7 +2,6 @@
 
 import argparse
 import codecs
-import ctypes
 import io
 import locale
 import os
@@ -73,7 +72,6 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     # (docs/speed.md). It has to be set before PyTorch is loaded.
     if 'OMP_WAIT_POLICY' not in os.environ:
         os.environ.setdefault('GOMP_SPINCOUNT', '3000')
-    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal's code page lacks
             stream.reconfigure(errors='backslashreplace')
@@ -82,6 +80,7 @@ def run(name: str, argv: list[str] | None = None, prog: str | None = None) -> No
     args = command.parse_args(argv, prog or sys.argv[0])
     with one_line_errors():
         if name not in READ_ONLY:
+            keep_freed_memory()
             import_module('i2ilr_mm').register()
         command.main(args)
 
@@ -115,6 +114,8 @@ def keep_freed_memory() -> None:
     own = ('MALLOC_', 'GLIBC_TUNABLES', 'LD_PRELOAD')
     if sys.platform != 'linux' or any(name.startswith(own) for name in os.environ):
         return
+    import ctypes  # which --help and commands that read scores do without
+
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # musl has none
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 2**30)

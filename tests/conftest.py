@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from i2ilr.main import keep_freed_memory
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent))
 
 import warm  # noqa: E402
-
-from i2ilr.main import keep_freed_memory  # noqa: E402
 
 warm.format_configs_once()
 keep_freed_memory()
@@ -128,22 +128,31 @@ TINY = [
 """--cfg-options that make any config train in seconds."""
 
 
-@pytest.fixture
-def tiny_options() -> dict:
+def tiny() -> dict[str, int]:
     """TINY as load_config takes it."""
     return {k: int(v) for k, v in (option.split('=') for option in TINY)}
+
+
+tiny_options = pytest.fixture(tiny, name='tiny_options')
+
+
+def untrained(path: Path, options: dict, config: str = 'i2ilr_heads64') -> str:
+    """Publish a model that was not trained: the same one for the same arguments."""
+    from i2ilr_mm.inference import init_model
+    from i2ilr_mm.inference.release import publish
+
+    torch.manual_seed(0)
+    publish(init_model(ROOT / f'configs/{config}.py', cfg_options=options), str(path), {})
+    return str(path)
 
 
 @pytest.fixture(scope='session')
 def translator(root, tmp_path_factory):  # type: ignore[no-untyped-def]
     """A Translator with a small untrained model of 32 px."""
-    from i2ilr_mm.inference import Translator, init_model
-    from i2ilr_mm.inference.release import publish
+    from i2ilr_mm.inference import Translator
 
-    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
-    torch.manual_seed(0)
-    config, path = root / 'configs/i2ilr_heads64.py', tmp_path_factory.mktemp('m') / 'a.safetensors'
-    publish(init_model(config, cfg_options=options), str(path), {})
+    config, options = root / 'configs/i2ilr_heads64.py', tiny()
+    path = untrained(tmp_path_factory.mktemp('m') / 'a.safetensors', options)
     return Translator(config, path, device='cpu', batch_size=2, cfg_options=options)
 
 

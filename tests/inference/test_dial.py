@@ -6,31 +6,25 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import tiny, untrained
 from PIL import Image
 
 from i2ilr_mm.apis.translate import translate_files
 from i2ilr_mm.binding import luma
-from i2ilr_mm.inference import Translator, init_model
+from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.demo import create_app
 from i2ilr_mm.inference.export import compare, export
-from i2ilr_mm.inference.release import publish
 from i2ilr_mm.lr import down, from_uint8
 
 SIZES = (4, 8, 16)
 
 
 @pytest.fixture(scope='module')
-def dial(root, tmp_path_factory):
+def dial(tmp_path_factory):
     """A Translator with a small untrained model of 32 px and three LR sizes."""
-    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
-    options.update(
-        {'model.generator.lr_sizes': list(SIZES), 'model.target_draws.shares': [1, 1, 1]}
-    )
-    torch.manual_seed(0)
+    dials = {'model.generator.lr_sizes': list(SIZES), 'model.target_draws.shares': [1, 1, 1]}
     path = tmp_path_factory.mktemp('dial') / 'dial.safetensors'
-    model = init_model(root / 'configs/i2ilr_cats_dial.py', cfg_options=options)
-    publish(model, str(path), {})
+    untrained(path, {**tiny(), **dials}, 'i2ilr_cats_dial')
     return Translator(path, device='cpu', batch_size=3)
 
 

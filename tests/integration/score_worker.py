@@ -8,7 +8,7 @@ import os
 import sys
 
 import torch
-from conftest import TINY
+from conftest import tiny
 from mmengine.dist import get_dist_info
 from scoring import MeanColour
 
@@ -28,8 +28,7 @@ def stand_in(config: dict):
 
 
 def report(data: str, work_dir: str, evaluator: list[dict]) -> dict:
-    options = {k: int(v) for k, v in (o.split('=') for o in TINY)}
-    cfg = load_config('configs/i2ilr_heads64.py', {**options, 'data_root': data})
+    cfg = load_config('configs/i2ilr_heads64.py', {**tiny(), 'data_root': data})
     cfg.merge_from_dict(dict(work_dir=work_dir, experiment_name=work_dir))
     cfg.test_dataloader.update(batch_size=2)
     cfg.test_dataloader.dataset.update(n_targets=2, pairing='each_class')

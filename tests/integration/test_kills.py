@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, TINY, fork
+from conftest import ROOT, TINY, fork, tiny
 from PIL import Image
 from states import assert_same, state
 
@@ -117,9 +117,8 @@ def test_training(heads, tmp_path):
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory) -> Path:
-    options = {k: int(v) for k, v in (option.split('=') for option in TINY)}
     path = tmp_path_factory.mktemp('run') / 'a.pth'
-    torch.save(dict(state_dict=init_model(ROOT / CONFIG, cfg_options=options).state_dict()), path)
+    torch.save(dict(state_dict=init_model(ROOT / CONFIG, cfg_options=tiny()).state_dict()), path)
     return path
 
 

@@ -109,7 +109,7 @@ def keep_freed_memory() -> None:
 
     By default glibc gives every block of more than 32 MB back to the system as soon as it is freed.
     The next one comes in pages that the system clears one by one, which takes up to a third of the
-    time of scoring (docs/speed.md). The user's own settings of an allocator stay.
+    time of the scores' networks (docs/speed.md). The user's own settings of an allocator stay.
     """
     own = ('MALLOC_', 'GLIBC_TUNABLES', 'LD_PRELOAD')
     if sys.platform != 'linux' or any(name.startswith(own) for name in os.environ):

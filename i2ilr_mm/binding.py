@@ -1,8 +1,8 @@
 """What of an LR target binds: all of it, some of its cells, or its luma alone.
 
-A target that binds in part carries its binding behind its three colours, (B, 5, s, s): channel 3 is
-the share m of each cell that binds (0 leaves it free), channel 4 the share c of its colour (0 binds
-the luma alone). A target of three channels binds whole.
+A target that binds in part carries its binding behind its three colours, (B, 4, s, s): channel 3 is
+the share m of each cell that binds, 0 leaves it free. A target of three channels binds whole. A
+target whose luma alone binds gets the colours of the source, and is an ordinary one then.
 """
 
 import math
@@ -29,41 +29,45 @@ def luma(image: Tensor) -> Tensor:
     return red + green + blue
 
 
-def _coloured(image: Tensor, colour: Tensor) -> Tensor:
-    """Y + c (x - Y): pictures (B, 3, s, s) of which a share of the colour is left."""
-    grey = luma(image)
-    return grey + colour * (image - grey)
+def luma_target(own: Tensor, lr: Tensor) -> Tensor:
+    """LR targets with the luma of one LR picture and the colours of another.
+
+    Args:
+        own: (B, 3, s, s) in [-1, 1], whose colours they have: the source's LR picture.
+        lr: (B, 3, s, s) in [-1, 1], whose luma they have.
+
+    Returns:
+        (B, 3, s, s) in [-1, 1]. All three channels of ``own`` move by the same amount; where that
+        leaves [-1, 1], colours fade until they fit, and the luma stays.
+    """
+    # With Y the luma, a linear map with Y(1) = 1:  t = o + Y(l - o),  so  Y(t) = Y(l)
+    return _faded(own + luma(lr - own))
 
 
 def split(lr: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The colours (B, 3, s, s) of LR targets, and their binding (B, 2, s, s) or None."""
-    return (lr[:, :3], lr[:, 3:]) if lr.shape[1] == 5 else (lr, None)
+    """The colours (B, 3, s, s) of LR targets, and the shares (B, 1, s, s) that bind or None."""
+    return (lr[:, :3], lr[:, 3:]) if lr.shape[1] == 4 else (lr, None)
 
 
-def join(lr: Tensor, share: Tensor | None = None, colour: Tensor | None = None) -> Tensor:
-    """LR targets (B, 5, s, s) that bind in part.
+def join(lr: Tensor, share: Tensor | None = None) -> Tensor:
+    """LR targets (B, 4, s, s) that bind in part.
 
     Args:
         lr: (B, 3, s, s), in [-1, 1].
         share: Share m of each cell that binds, in [0, 1], broadcast to (B, 1, s, s); None is 1.
-        colour: Share c of its colour; the same.
     """
     whole = torch.ones_like(lr[:, :1])
-    parts = (whole if part is None else part.to(lr).expand_as(whole) for part in (share, colour))
-    return torch.cat([lr, *parts], dim=1)
+    return torch.cat([lr, whole if share is None else share.to(lr).expand_as(whole)], dim=1)
 
 
 def network_input(lr: Tensor) -> Tensor:
-    """What a network sees of LR targets (B, 3 or 5, s, s): nothing of what does not bind.
+    """What a network sees of LR targets (B, 3 or 4, s, s): nothing of what does not bind.
 
     Returns:
-        (B, 5, s, s): m (Y + c (l - Y)), m and m c, where Y is the luma of l.
+        (B, 4, s, s): m l and m.
     """
-    lr, binding = split(lr)
-    if binding is None:
-        return join(lr)
-    share, colour = binding.split(1, dim=1)
-    return torch.cat([share * _coloured(lr, colour), share, share * colour], dim=1)
+    lr, share = split(lr)
+    return join(lr) if share is None else torch.cat([share * lr, share], dim=1)
 
 
 def bound(own: Tensor, lr: Tensor) -> Tensor:
@@ -71,20 +75,13 @@ def bound(own: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         own: (B, 3, s, s), the LR picture of the picture as it is.
-        lr: (B, 3 or 5, s, s), see this module.
+        lr: (B, 3 or 4, s, s), see this module.
 
     Returns:
-        (B, 3, s, s). Where the luma alone binds, all three channels move by the same amount; where
-        that leaves [-1, 1], colours fade until they fit, and the luma stays.
+        (B, 3, s, s): o + m (l - o).
     """
-    lr, binding = split(lr)
-    if binding is None:
-        return lr
-    # With d = l - o and Y(x) the luma, a linear map with Y(1) = 1:
-    #   t = o + Y(d) + c (d - Y(d))      Y(t) = Y(o) + Y(d) = Y(l), as Y(d - Y(d)) = 0
-    #   o + m (t' - o),  t' = t within [-1, 1]
-    share, colour = binding.split(1, dim=1)
-    return own + share * (_faded(own + _coloured(lr - own, colour)) - own)
+    lr, share = split(lr)
+    return lr if share is None else own + share * (lr - own)
 
 
 def _faded(image: Tensor) -> Tensor:
@@ -105,7 +102,7 @@ def continued(own: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         own: (B, 3, s, s), the LR picture of a picture as it is.
-        lr: (B, 3 or 5, s, s), see this module.
+        lr: (B, 3 or 4, s, s), see this module.
 
     Returns:
         (B, 3, s, s), the same where a cell binds whole. Free cells move by the mean of what their
@@ -113,10 +110,10 @@ def continued(own: Tensor, lr: Tensor) -> Tensor:
     """
     # e = G (m d) / (G m + eps),  d = bound(o, l) - o,  G the Gaussian of one cell: normalised
     # convolution (Knutsson & Westin 1993), which eps lets fade where G m does.
-    _, binding = split(lr)
-    if binding is None:
+    _, share = split(lr)
+    if share is None:
         return own
-    change, share = bound(own, lr) - own, binding[:, :1]
+    change = bound(own, lr) - own
     rows, columns = (_gaussian(n, own) for n in own.shape[2:])
     weight = rows @ share @ columns
     return own + (1 - share) * (rows @ (share * change) @ columns) / (weight + FADING)
@@ -128,11 +125,9 @@ def _gaussian(size: int, like: Tensor) -> Tensor:
 
 
 def shown(lr: Tensor) -> Tensor:
-    """LR targets as pictures (B, 3, s, s): free cells are white, cells without colour grey."""
-    colours, binding = split(lr)
-    if binding is None:
-        return colours
-    return network_input(lr)[:, :3] + (1 - binding[:, :1])
+    """LR targets as pictures (B, 3, s, s): free cells are white."""
+    colours, share = split(lr)
+    return colours if share is None else share * colours + (1 - share)
 
 
 def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
@@ -140,15 +135,11 @@ def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         shrunk: (B, 3, s, s).
-        lr: (B, 3 or 5, s, s), see this module. A cell that binds in part counts by its share, and
-            one whose luma alone binds by its luma.
+        lr: (B, 3 or 4, s, s), see this module. A cell that binds in part counts by its share.
     """
-    lr, binding = split(lr)
-    difference = shrunk - lr
-    if binding is None:
-        return difference.abs()
-    share, colour = binding.split(1, dim=1)
-    return (share * _coloured(difference, colour)).abs()
+    lr, share = split(lr)
+    difference = (shrunk - lr).abs()
+    return difference if share is None else share * difference
 
 
 def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
@@ -156,7 +147,7 @@ def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
 
     Args:
         image: (B, 3, H, W) in [-1, 1].
-        lr: (B, 3 or 5, s, s).
+        lr: (B, 3 or 4, s, s).
         method: The LR operator, see :func:`i2ilr_mm.lr.down`.
 
     Returns:

@@ -10,9 +10,9 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog,
         description='Write the EMA generator, ready for use, for ONNX runtimes or torch.export; '
-        'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. lr has five '
-        'channels for a model that takes free cells and grey targets. The file is compared with '
-        'PyTorch, and both are timed.',
+        'inputs are source (B, 3, H, H) and lr (B, 3, s, s) in [-1, 1], B free. lr has four '
+        'channels for a model that takes free cells. The file is compared with PyTorch, and both '
+        'are timed.',
     )
     add_model_arguments(parser)
     parser.add_argument('out', help='file to write, .onnx or .pt2; must not exist')

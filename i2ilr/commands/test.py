@@ -35,7 +35,9 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
         help='leave this share of the cells free, such as 0.5, for a generator with partial=True',
     )
     parser.add_argument(
-        '--grey', action='store_true', help='let the luma of the targets bind alone; the same'
+        '--grey',
+        action='store_true',
+        help='let the luma of the targets bind alone; colours are those of the sources',
     )
     add_launcher_arguments(parser)
     parser.add_argument(

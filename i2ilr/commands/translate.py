@@ -59,8 +59,8 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--grey',
         action='store_true',
-        help='only the luma of the targets binds, colours come from the source; for a model that '
-        'takes such targets',
+        help='only the luma of the targets binds, colours come from the source; for drawings and '
+        'old photographs',
     )
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')
     parser.add_argument('--overwrite', action='store_true', help='make results again that exist')

@@ -11,7 +11,7 @@ from i2ilr.files import write_json
 
 from ..building import config_errors
 from ..datasets.pairs import PairedPool
-from ..datasets.transforms import BindPart
+from ..datasets.transforms import BindLuma, BindPart
 from ..device import without_denormals
 from ..evaluation.baselines import BASELINES, Baseline
 from ..evaluation.grid import COLUMNS
@@ -30,7 +30,7 @@ def ask_for(cfg: Config, lr_size: int | None, free: float = 0.0, grey: bool = Fa
         cfg: The config, of a generator that takes such targets.
         lr_size: Side of the LR targets; None leaves the config's.
         free: Share of the cells that are free.
-        grey: Whether the luma alone binds.
+        grey: Whether the luma alone binds, and colours are the source's; any generator takes them.
 
     Raises:
         ValueError: If the generator takes no such targets, or ``free`` is out of range.
@@ -42,18 +42,18 @@ def ask_for(cfg: Config, lr_size: int | None, free: float = 0.0, grey: bool = Fa
             f'--lr-size is {lr_size}; this generator takes LR targets of {sizes}: give one of '
             f'them, or a model whose generator.lr_sizes has it'
         )
-    if (free or grey) and not generator.get('partial'):
+    if free and not generator.get('partial'):
         raise ValueError(
-            '--free and --grey are for generators that take targets that bind in part; this one '
-            'has no generator.partial=True: take such a model, as i2ilr_cats_dial makes'
+            '--free is for generators that take targets with free cells; this one has no '
+            'generator.partial=True: take such a model, as i2ilr_cats_dial makes'
         )
+    parts = [dict(type='BindLuma', lr_method=cfg.lr_method)] if grey else []
+    parts += [dict(type='BindPart', free=free)] if free else []
     loaders = cfg.test_dataloader
     for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
         dataset = loader.dataset
         dataset.lr_size = lr_size or dataset.lr_size
-        if free or grey:
-            part = dict(type='BindPart', free=free, grey=grey)
-            dataset.pipeline = [*dataset.pipeline[:-1], part, dataset.pipeline[-1]]
+        dataset.pipeline = [*dataset.pipeline[:-1], *parts, dataset.pipeline[-1]]
 
 
 TITLE_LENGTH = 20
@@ -159,8 +159,10 @@ def _report(
 
 def _binding(dataset: PairedPool) -> dict:
     """What of the targets binds, if that is not all."""
-    parts = [t for t in dataset.pipeline.transforms if isinstance(t, BindPart)]
-    return dict(free=parts[0].free, grey=parts[0].grey) if parts else {}
+    transforms = dataset.pipeline.transforms
+    free = [t.free for t in transforms if isinstance(t, BindPart)]
+    grey = any(isinstance(t, BindLuma) for t in transforms)
+    return dict(free=next(iter(free), 0.0), grey=grey) if free or grey else {}
 
 
 def _protocol(cfg: Config, dataset: PairedPool) -> dict:

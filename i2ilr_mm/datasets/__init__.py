@@ -3,9 +3,10 @@
 from .pairs import PairedPool
 from .pictures import PictureError
 from .pools import ImagePool
-from .transforms import BindPart, DownscaleLR, LoadPicture, ResizePicture
+from .transforms import BindLuma, BindPart, DownscaleLR, LoadPicture, ResizePicture
 
 __all__ = [
+    'BindLuma',
     'BindPart',
     'DownscaleLR',
     'ImagePool',

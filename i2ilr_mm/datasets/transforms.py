@@ -8,7 +8,7 @@ from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from ..binding import draw_free, join
+from ..binding import draw_free, join, luma_target
 from ..lr import DOWN_METHODS, check_choice, down, from_uint8
 from .pictures import read_picture
 
@@ -117,13 +117,12 @@ class DownscaleLR(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BindPart(BaseTransform):
-    """Let a part of the LR target ``lr`` bind: (3, s, s) becomes (5, s, s).
+    """Let a part of the LR target ``lr`` bind: (3, s, s) becomes (4, s, s).
 
     Which cells are free depends on the names of the pair alone. See :mod:`i2ilr_mm.binding`.
 
     Args:
         free: Share of the cells that are free.
-        grey: Whether the luma alone binds.
 
     Raises:
         ValueError: If the share is out of range, or nothing would change.
@@ -132,22 +131,46 @@ class BindPart(BaseTransform):
     key = 'lr'
     """What it changes; real pictures, which have no target, are made without it."""
 
-    def __init__(self, free: float = 0.0, grey: bool = False) -> None:
-        if not 0 <= free < 1 or not isinstance(grey, bool) or not (free or grey):
-            raise ValueError(
-                f'BindPart has free={free!r} and grey={grey!r}; free is a share from 0 to below 1, '
-                f'grey True or False, and one of them has to be set'
-            )
-        self.free, self.grey = free, grey
+    def __init__(self, free: float) -> None:
+        if not 0 < free < 1:
+            raise ValueError(f'BindPart has free={free!r}; it is a share above 0 and below 1')
+        self.free = free
 
     def transform(self, results: dict) -> dict:
         lr = results['lr'][None]
         names = f'{results.get("name")}/{results.get("target_name")}'
         seed = int.from_bytes(hashlib.sha256(names.encode()).digest()[:4], 'big')
         share = draw_free(np.random.RandomState(seed), lr.shape[-1], self.free)
-        colour = torch.full(share.shape, 0.0 if self.grey else 1.0)
-        results['lr'] = join(lr, torch.from_numpy(share), colour)[0]
+        results['lr'] = join(lr, torch.from_numpy(share))[0]
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(free={self.free}, grey={self.grey})'
+        return f'{type(self).__name__}(free={self.free})'
+
+
+@TRANSFORMS.register_module()
+class BindLuma(BaseTransform):
+    """Give the LR target ``lr``, (3, s, s), the colours of the source ``img``; its luma stays.
+
+    Args:
+        lr_method: 'box' or 'bicubic', see :func:`i2ilr_mm.lr.down`.
+
+    Raises:
+        ValueError: If the method is unknown.
+    """
+
+    key = 'lr'
+    """As in :class:`BindPart`."""
+
+    def __init__(self, lr_method: str = 'box') -> None:
+        check_choice('lr_method', lr_method, DOWN_METHODS)
+        self.lr_method = lr_method
+
+    def transform(self, results: dict) -> dict:
+        lr = results['lr'][None]
+        own = shrink(results['img'], lr.shape[-1], self.lr_method)[None]
+        results['lr'] = luma_target(own, lr)[0]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(lr_method={self.lr_method!r})'

@@ -16,7 +16,7 @@ COLUMNS = ('source', 'LR target', 'result', 'result downscaled', 'LR error x 8')
 
 
 def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor, Tensor]:
-    """Sources (B, 3, H, W) and LR targets (B, 3 or 5, s, s) of a dataset's pairs, on the device."""
+    """Sources (B, 3, H, W) and LR targets (B, 3 or 4, s, s) of a dataset's pairs, on the device."""
     items = [dataset[i] for i in indices]
     batch = {key: [item['inputs'][key] for item in items] for key in ('img', 'lr')}
     inputs = model.data_preprocessor(dict(inputs=batch))['inputs']
@@ -26,7 +26,7 @@ def load_pairs(model: Any, dataset: Any, indices: Iterable[int]) -> tuple[Tensor
 def result_columns(
     source: Tensor, lr: Tensor, result: Tensor, lr_method: str
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3 or 5, s, s).
+    """The columns that show results (B, 3, H, W) of sources and LR targets (B, 3 or 4, s, s).
 
     Returns:
         :data:`COLUMNS` -> pictures, for :func:`sample_grid`; and the error (B, 3, s, s) in grey

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..binding import join
+from ..binding import join, luma_target
 from ..lr import down
 
 LARGEST = 2
@@ -48,7 +48,14 @@ def lr_sizes_at(size: int, network: Any) -> tuple[int, tuple[int, ...]]:
     return size // cell, fit
 
 
-def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any = None) -> Tensor:
+def dial(
+    source: Tensor,
+    lr: Tensor,
+    lr_method: str,
+    strength: float,
+    mask: Any = None,
+    grey: bool = False,
+) -> Tensor:
     """LR targets between the sources' LR pictures and the given ones.
 
     The result is own + strength * mask * (lr - own), where own is the source's LR picture.
@@ -59,6 +66,7 @@ def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any 
         lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
         strength: From 0 (source) to 1 (target).
         mask: (s, s) in [0, 1]; None is 1 everywhere.
+        grey: Whether the targets have the colours of own, and so give their luma alone.
 
     Raises:
         ValueError: If the strength or the mask is out of range.
@@ -68,6 +76,7 @@ def dial(source: Tensor, lr: Tensor, lr_method: str, strength: float, mask: Any 
     size = lr.shape[-1]
     share = strength * (torch.ones(size, size) if mask is None else cells(mask, size))
     own = down(source, size, lr_method)
+    lr = luma_target(own, lr) if grey else lr
     return own + share * (lr - own)
 
 
@@ -98,21 +107,20 @@ def side_of(mask: Any, sizes: Sequence[int]) -> int | None:
     return None
 
 
-def partly(lr: Tensor, mask: Any, grey: bool) -> Tensor:
-    """LR targets (B, 5, s, s) of which the mask's cells bind, or the luma alone.
+def partly(lr: Tensor, mask: Any) -> Tensor:
+    """LR targets (B, 4, s, s) of which the mask's cells bind.
 
     Args:
         lr: (B, 3, s, s).
-        mask: (s, s) in [0, 1], the share of each cell that binds; None is 1 everywhere.
-        grey: Whether only the luma binds.
+        mask: (s, s) in [0, 1], the share of each cell that binds.
 
     Raises:
         ValueError: If the mask is anything else, or leaves all cells free.
     """
-    share = None if mask is None else cells(mask, lr.shape[-1])
-    if share is not None and not share.any():
+    share = cells(mask, lr.shape[-1])
+    if not share.any():
         raise ValueError('the mask leaves every cell free: let one of them bind at least')
-    return join(lr, share, torch.tensor(0.0 if grey else 1.0))
+    return join(lr, share)
 
 
 def shares(count: int, weights: Sequence[float] | None = None) -> list[float]:

@@ -23,7 +23,7 @@ INPUTS = ('source', 'lr')
 class Exportable(nn.Module):
     """Source (B, 3, H, H) and LR target (B, 3, s, s) in [-1, 1] -> result (B, 3, H, H), clamped.
 
-    The LR target of a network with ``partial`` is (B, 5, s, s), see :mod:`i2ilr_mm.binding`.
+    The LR target of a network with ``partial`` is (B, 4, s, s), see :mod:`i2ilr_mm.binding`.
 
     Args:
         translator: Its network is copied.
@@ -118,7 +118,7 @@ def examples(
     sizes = (translator.img_size, lr_size)
     source, lr = (torch.rand(count, 3, s, s, generator=generator) * 2 - 1 for s in sizes)
     if translator.partial:
-        share = torch.rand(count, 2, lr_size, lr_size, generator=generator).round()
+        share = torch.rand(count, 1, lr_size, lr_size, generator=generator).round()
         lr = torch.cat([lr, share], dim=1)
     return source, lr
 

@@ -234,7 +234,7 @@ def _properties(facts: dict[str, Any]) -> list[tuple[str, str]]:
     network = facts['network']
     size, lr_sizes = network['img_size'], network.get('lr_sizes') or [network['lr_size']]
     lr = ', '.join(f'{s} x {s}' for s in lr_sizes)
-    parts = '; cells may be free, targets grey' if network.get('partial') else ''
+    parts = '; cells may be free' if network.get('partial') else ''
     return [
         ('source and result', f'{size} x {size} pixels, RGB'),
         ('LR target', f'{lr} pixels, operator `{facts["lr_method"]}`{parts}'),

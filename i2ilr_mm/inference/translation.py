@@ -31,7 +31,7 @@ class Translation:
 
     Attributes:
         pixels: (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, as they are written.
-        target: (3, r, s) LR target in [-1, 1], dials applied; (5, r, s) if only a part of it binds,
+        target: (3, r, s) LR target in [-1, 1], dials applied; (4, r, s) if only a part of it binds,
             see :mod:`i2ilr_mm.binding`.
         error: (r, s) distance of the shrunk picture from the target in grey levels of 255, the
             largest of the three channels.

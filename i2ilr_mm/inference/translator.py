@@ -40,7 +40,7 @@ class Translator(InputReader):
             stay as large as in training, so LR targets grow along.
 
     Attributes:
-        partial: Whether it takes free cells and grey targets.
+        partial: Whether it takes free cells.
         facts: What is known of the model, see :func:`i2ilr_mm.inference.release.describe`.
         metadata: Name of the checkpoint, hash of the weights, LR operator and fit: text entries of
             every result's file.
@@ -171,8 +171,8 @@ class Translator(InputReader):
                 asked for the source's own LR picture there.
             progress: Show a bar.
             lr_size: Side s of the LR targets, see :meth:`target`.
-            grey: Let the luma of the targets bind alone, so that colours come from the source; for
-                models with ``partial``.
+            grey: Let the luma of the targets bind alone, with the colours of the source's own LR
+                picture; for drawings and old photographs.
 
         Returns:
             One translation per pair.
@@ -243,7 +243,7 @@ class Translator(InputReader):
         mask: Any = None,
         grey: bool = False,
     ) -> Tensor:
-        """What the network is asked for, (B, 3, s, s), or (B, 5, s, s) if a part of it binds.
+        """What the network is asked for, (B, 3, s, s), or (B, 4, s, s) if a part of it binds.
 
         Args:
             source: (B, 3, H, H) in [-1, 1].
@@ -255,15 +255,9 @@ class Translator(InputReader):
         Raises:
             ValueError: If a dial is out of range, or the model does not have it.
         """
-        if grey and not self.partial:
-            raise ValueError(
-                'this model takes no grey targets, as it was trained without generator.partial: '
-                'take a model of i2ilr_cats_dial, or let the colours bind, too'
-            )
-        if not self.partial:
-            return in_range(dial(source, lr, self.lr_method, strength, mask))
-        lr = dial(source, lr, self.lr_method, strength)
-        return in_range(lr if mask is None and not grey else partly(lr, mask, grey))
+        free, mask = (mask, None) if self.partial else (None, mask)
+        lr = dial(source, lr, self.lr_method, strength, mask, grey)
+        return in_range(lr if free is None else partly(lr, free))
 
     def turned(self, source: Tensor, lr: Tensor, dials: Dials) -> Tensor:
         """:meth:`dial` by all dials at once."""

@@ -70,7 +70,7 @@ class ExactLR(nn.Module):
 
         Args:
             image: (B, C, H, H).
-            lr: (B, C, s, s); or (B, 5, s, s) for targets of three channels that bind in part, see
+            lr: (B, C, s, s); or (B, 4, s, s) for targets of three channels that bind in part, see
                 :mod:`i2ilr_mm.binding`. Free cells go along with binding ones nearby.
 
         Returns:

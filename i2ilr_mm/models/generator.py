@@ -118,8 +118,8 @@ class I2ILRGenerator(nn.Module):
             network.
         lr_sizes: Sides of the LR targets that the network takes, powers of two from 4 to half the
             picture; None is ``lr_size`` alone. ``lr_size`` stays the size of the deepest features.
-        partial: Also take targets that bind in part, (B, 5, s, s), see :mod:`i2ilr_mm.binding`:
-            cells may be free, or bind their luma alone. False is the published network.
+        partial: Also take targets with free cells, (B, 4, s, s), see :mod:`i2ilr_mm.binding`. False
+            is the published network.
 
     Raises:
         ValueError: If the sizes are not supported, or a choice is unknown.
@@ -167,7 +167,7 @@ class I2ILRGenerator(nn.Module):
         self.encoder = nn.ModuleList(EncoderBlock(i, o, True, conv) for i, o in pairwise(down))
         self.encoder.append(EncoderBlock(down[-1], down[-1], False, conv))
         self.style = style
-        fixed = (5 if partial else 3, conv, 2 * up[0] if style else 0)
+        fixed = (4 if partial else 3, conv, 2 * up[0] if style else 0)
         self.decoder = nn.ModuleList([DecoderBlock(up[0], up[0], False, *fixed)])
         self.decoder.extend(DecoderBlock(i, o, True, *fixed) for i, o in pairwise(up))
         self.to_rgb = ToRGB(up[-1], conv)
@@ -182,7 +182,7 @@ class I2ILRGenerator(nn.Module):
 
         Args:
             source: (B, 3, H, H) in [-1, 1].
-            lr: (B, 3, s, s) in [-1, 1], s in ``lr_sizes``; with ``partial`` also (B, 5, s, s).
+            lr: (B, 3, s, s) in [-1, 1], s in ``lr_sizes``; with ``partial`` also (B, 4, s, s).
 
         Returns:
             (B, 3, H, H), about [-1, 1] but not clamped; float32 or better with ``exact_lr``.
@@ -245,7 +245,7 @@ class I2ILRGenerator(nn.Module):
         """The LR size whose cells the targets have; refuses what does not fit."""
         (height, width), (rows, columns) = source.shape[2:], lr.shape[2:]
         step = self.img_size // self.lr_size
-        channels = source.shape[1] == 3 and lr.shape[1] in ((3, 5) if self.partial else (3,))
+        channels = source.shape[1] == 3 and lr.shape[1] in ((3, 4) if self.partial else (3,))
         divides = not (height % step or width % step or height % rows or width % columns)
         sizes = [s for s in self.lr_sizes if rows * self.img_size == s * height]
         square_cells = rows * width == columns * height

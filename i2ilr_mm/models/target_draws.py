@@ -1,4 +1,4 @@
-"""What a training step asks of the generator: an LR size, free cells, grey targets."""
+"""What a training step asks of the generator: an LR size, and free cells."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,6 @@ class TargetDraws:
         shares: How often each LR size is drawn, in the order of ``generator.lr_sizes``; None draws
             all alike.
         free: Share of the pairs whose targets have free cells.
-        grey: Share of the pairs whose targets bind their luma alone.
         seed: Another seed gives other draws.
 
     Raises:
@@ -41,7 +40,6 @@ class TargetDraws:
         partial: bool,
         shares: Sequence[float] | None = None,
         free: float = 0.0,
-        grey: float = 0.0,
         seed: int = 0,
     ) -> None:
         shares = [1.0] * len(lr_sizes) if shares is None else list(shares)
@@ -50,18 +48,16 @@ class TargetDraws:
                 f'target_draws.shares is {shares}; it takes one share, none negative, for each of '
                 f'generator.lr_sizes, {list(lr_sizes)}'
             )
-        for name, share in dict(free=free, grey=grey).items():
-            if not 0 <= share <= 1:
-                raise ValueError(f'target_draws.{name} is {share}; it is a share from 0 to 1')
-        if partial != (free + grey > 0):
+        if not 0 <= free <= 1:
+            raise ValueError(f'target_draws.free is {free}; it is a share from 0 to 1')
+        if partial != (free > 0):
             raise ValueError(
-                f'generator.partial is {partial}, target_draws.free {free} and target_draws.grey '
-                f'{grey}: a generator that takes such targets has to be trained by some, so set '
-                f'partial=True and one of the shares, or none'
+                f'generator.partial is {partial} and target_draws.free {free}: a generator that '
+                f'takes free cells has to be trained by some, so set both or none'
             )
         self.lr_sizes, self.lr_method, self.partial = tuple(lr_sizes), lr_method, partial
         self.shares = np.cumsum(shares) / sum(shares)
-        self.free, self.grey, self.seed = free, grey, seed
+        self.free, self.seed = free, seed
 
     def __call__(self, image: Tensor, lr: Tensor, step: int) -> Tensor:
         """The LR targets of a step.
@@ -72,7 +68,7 @@ class TargetDraws:
             step: Its number, from 0.
 
         Returns:
-            (B, 3, t, t) for the LR size t of the step; with ``partial`` (B, 5, t, t), where the two
+            (B, 3, t, t) for the LR size t of the step; with ``partial`` (B, 4, t, t), where the two
             of a pair bind alike.
         """
         size = self.size(step)
@@ -81,22 +77,18 @@ class TargetDraws:
             return lr
         ranks, rank = get_world_size(), get_rank()
         masks = [self.mask(step, i * ranks + rank, size) for i in range(len(image) // 2)]
-        share, colour = (
-            torch.stack(part).repeat_interleave(2, dim=0)[:, None] for part in zip(*masks)
-        )
-        return join(lr, share.to(lr.device), colour.to(lr.device))
+        share = torch.stack(masks).repeat_interleave(2, dim=0)[:, None]
+        return join(lr, share.to(lr.device))
 
     def size(self, step: int) -> int:
         """The LR size of a step."""
         return self.lr_sizes[int(np.searchsorted(self.shares, self._random(step).random_sample()))]
 
-    def mask(self, step: int, pair: int, size: int) -> tuple[Tensor, Tensor]:
-        """Shares (t, t) of each cell that bind, and of its colour, for a pair of a step."""
+    def mask(self, step: int, pair: int, size: int) -> Tensor:
+        """Shares (t, t) of each cell that bind, for a pair of a step."""
         random = self._random(step, pair)
-        free, grey = random.random_sample(2) < (self.free, self.grey)
-        share = draw_mask(random, size) if free else np.ones((size, size))
-        colour = np.full((size, size), 0.0 if grey else 1.0)
-        return torch.from_numpy(share).float(), torch.from_numpy(colour).float()
+        free = random.random_sample() < self.free
+        return torch.from_numpy(draw_mask(random, size) if free else np.ones((size, size))).float()
 
     def _random(self, *numbers: int) -> np.random.RandomState:
         # NumPy's legacy generator, whose numbers do not change between versions.

@@ -1,4 +1,4 @@
-"""What a model with a dial takes: LR sizes, free cells, grey targets; in Python and on the page."""
+"""What a model with a dial takes: LR sizes, free cells; in Python and on the page."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from i2ilr_mm.binding import luma
 from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.demo import create_app
 from i2ilr_mm.inference.export import compare, export
-from i2ilr_mm.lr import down, from_uint8
+from i2ilr_mm.lr import down, from_uint8, to_uint8
 
 SIZES = (4, 8, 16)
 
@@ -85,13 +85,23 @@ def test_free_cells_are_left_to_the_model(dial, pair, project):
     assert not first.error[:, 4:].any()
 
 
-def test_grey_targets_leave_the_colours_to_the_model(dial, pair):
-    (result,) = dial.translate(*pair, grey=True, project=True)
-    wanted = luma(dial.target(pair[1])[None])
-    assert (luma(shrunk(result, 8)) - wanted).abs().max() * 127.5 <= 1
+@pytest.mark.parametrize('kind', ['dial', 'translator'])
+def test_grey_targets_take_the_colours_of_the_source(kind, pair, request):
+    """With a dial and without: of a drab target and a colourful one with its luma."""
+    model = request.getfixturevalue(kind)
+    lr = model.target(pair[1])[None] * 0.5
+    grey = to_uint8(luma(lr).expand_as(lr))[0].permute(1, 2, 0).numpy()
+    (result,) = model.translate(pair[0], grey, grey=True, project=True)
+    assert (luma(shrunk(result, 8)) - luma(lr)).abs().max() * 127.5 <= 1.5  # grey has 8 bits, too
+    own = down(model.source(pair[0])[None], 8)
+    colours = own - luma(own)
+    assert ((shrunk(result, 8) - luma(shrunk(result, 8))) - colours).abs().max() * 127.5 <= 2
     assert result.reached and result.report()['reached']
-    image = np.array(result.image).astype(int)
-    assert np.abs(image.max(axis=2) - image.min(axis=2)).max() > 5
+    (coloured,) = model.translate(pair[0], pair[1], grey=True)
+    plain = np.asarray(Image.fromarray(pair[1]).convert('L').convert('RGB'))
+    (drab,) = model.translate(pair[0], plain, grey=True)
+    difference = np.asarray(coloured.image).astype(int) - np.asarray(drab.image)
+    assert np.abs(difference).max() <= 3
 
 
 def test_masks_of_nothing_and_of_another_size_are_refused(dial, pair):
@@ -102,8 +112,6 @@ def test_masks_of_nothing_and_of_another_size_are_refused(dial, pair):
 
 
 def test_models_without_a_dial_say_so(translator, pair):
-    with pytest.raises(ValueError, match='no grey targets'):
-        translator.translate(*pair, grey=True)
     with pytest.raises(ValueError, match=r'lr_size is 16; this model takes .*\[8\]'):
         translator.translate(*pair, lr_size=16)
 

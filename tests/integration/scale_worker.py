@@ -32,7 +32,7 @@ VARIANTS = {
             type='I2ILRGenerator', **SMALL, exact_lr='bilinear', lr_sizes=[4, 8], partial=True
         ),
         discriminator=dict(type='LRResidualDiscriminator', **SMALL, residual=False),
-        target_draws=dict(type='TargetDraws', free=0.5, grey=0.25),
+        target_draws=dict(type='TargetDraws', free=0.5),
         lr_loss=None,
     ),
     'bf16': dict(r1_loss=R1, autocast='bfloat16'),

@@ -351,9 +351,9 @@ def test_ema_warms_up_and_copies_buffers(warmup, decays):
 
 
 def dial(**options):
-    """The default recipe with LR sizes 4, 8 and 16, free cells and grey targets."""
+    """The default recipe with LR sizes 4, 8 and 16, and free cells."""
     generator = dict(type='I2ILRGenerator', exact_lr='bilinear', **SMALL)
-    draws = dict(type='TargetDraws', free=0.5, grey=0.25)
+    draws = dict(type='TargetDraws', free=0.5)
     return recipe(
         **{
             **dict(

@@ -80,6 +80,10 @@ def check_weights(runner: Runner, state: Mapping[str, Any]) -> None:
         )
 
 
+VISIBLE = 1.0
+"""Grey levels of LR error: what clamping leaves of an exact LR layer stays below."""
+
+
 @HOOKS.register_module()
 class CollapseWatchHook(Hook):
     """Warn in the log when a training goes astray: once for each kind, until it is over.
@@ -87,7 +91,8 @@ class CollapseWatchHook(Hook):
     - A discriminator saturates: its mean loss per term (where it knows nothing ln 2, or 1 for the
       projected one's hinge loss) falls below ``saturated``, so that the generator learns nothing
       any more.
-    - The LR error of the results, averaged over the log's window, is ``rise`` times its lowest.
+    - The LR error of the results, averaged over the log's window, is ``rise`` times its lowest, and
+      above :data:`VISIBLE`.
     - Coverage at a validation is less than half of its highest: results become alike.
 
     Args:
@@ -128,7 +133,7 @@ class CollapseWatchHook(Hook):
         self._warn(
             runner,
             'LR error',
-            error > self.rise * lowest,
+            error > max(self.rise * lowest, VISIBLE),
             f'the LR error rises: {error:.1f} grey levels, and it has been {lowest:.1f}',
         )
 

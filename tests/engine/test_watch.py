@@ -117,6 +117,12 @@ def test_a_rising_lr_error(runner):
     assert len(look(resumed, runner, lr_error=16.0)) == 1
 
 
+def test_an_lr_error_that_nobody_sees_is_not_warned_of(runner):
+    hook = CollapseWatchHook(interval=10)
+    assert [look(hook, runner, lr_error=e) for e in (0.05, 0.2, 1.0)] == [[], [], []]
+    assert len(look(hook, runner, lr_error=1.1)) == 1
+
+
 def test_falling_coverage(runner):
     hook = CollapseWatchHook()
     for value in (0.1, 0.5, 0.3, math.nan):

@@ -222,9 +222,9 @@ def test_the_shipped_model_certifies_heads_in_no_time():
     results = translator.translate(heads, heads[7:] + heads[:7], project=True)
     assert max(result.lr_worst for result in results) <= 1
     assert all(result.reached for result in results)
-    times = []
+    times = []  # of all threads: other programs do not count
     for source, target in zip(heads[:5], heads[5:10], strict=True):
-        start = time.perf_counter()
+        start = time.process_time()
         translator.translate(source, target, project=True)[0].png()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.3

@@ -288,16 +288,3 @@ def replace_missing_mmcv_ops() -> None:
     module = _MissingOps('mmcv._ext')
     module.__spec__ = ModuleSpec('mmcv._ext', loader=None)
     sys.modules['mmcv._ext'] = module
-
-
-def check_torchvision(name: str) -> None:
-    """Networks that MMagic, lpips and StarGAN v2 take from torchvision need it.
-
-    Raises:
-        ImportError: If it is missing; names the release that fits the installed torch.
-    """
-    if importlib.util.find_spec('torchvision') is None:
-        raise ImportError(
-            f"{name} needs torchvision: pip install 'torchvision{fitting_torchvision()}', or leave "
-            f'this network out of the scores'
-        )

@@ -1,12 +1,15 @@
 """Weight files of feature networks: where they lie, and whether they are the right ones."""
 
 import hashlib
+import importlib.util
 import os
 from dataclasses import dataclass
 
 import torch
 
 from i2ilr.files import at_home
+
+from .compat import fitting_torchvision
 
 CACHE_DIR = '~/.cache/i2ilr_mm'
 
@@ -68,3 +71,16 @@ class WeightFile:
             return at_home(given), usual
         fetched = not os.path.isfile(usual) and os.path.isfile(torch_path)
         return torch_path if fetched else usual, usual
+
+
+def check_torchvision(name: str) -> None:
+    """Networks that MMagic, lpips and StarGAN v2 take from torchvision need it.
+
+    Raises:
+        ImportError: If it is missing; names the release that fits the installed torch.
+    """
+    if importlib.util.find_spec('torchvision') is None:
+        raise ImportError(
+            f"{name} needs torchvision: pip install 'torchvision{fitting_torchvision()}', or leave "
+            f'this network out of the scores'
+        )

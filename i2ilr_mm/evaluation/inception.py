@@ -6,9 +6,8 @@ import torch
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
-from ..compat import check_torchvision
 from ..loading import load_weights_only
-from ..weights import WeightFile
+from ..weights import WeightFile, check_torchvision
 from .features import FeatureNetwork
 
 

@@ -4,10 +4,9 @@ import torch
 from mmagic.registry import MODELS
 from torch import Tensor
 
-from ..compat import check_torchvision
 from ..loading import load_weights_only
 from ..lr import check_choice
-from ..weights import WeightFile
+from ..weights import WeightFile, check_torchvision
 from .features import FeatureNetwork
 
 

@@ -27,8 +27,7 @@ def _graph(output: Tensor) -> set[Any]:
     seen: set[Any] = {None}
     todo: list[Any] = [output.grad_fn]
     while todo:
-        node = todo.pop()
-        if node not in seen:
+        if (node := todo.pop()) not in seen:
             seen.add(node)
             todo.extend(before for before, _ in node.next_functions)
     return seen

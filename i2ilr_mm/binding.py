@@ -2,7 +2,7 @@
 
 A target that binds in part carries its binding behind its three colours, (B, 4, s, s): channel 3 is
 the share m of each cell that binds, 0 leaves it free. A target of three channels binds whole. A
-target whose luma alone binds gets the colours of the source, and is an ordinary one then.
+target that gives its luma alone gets the colours of the source, and is an ordinary one then.
 """
 
 import math
@@ -34,7 +34,7 @@ def luma_target(own: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         own: (B, 3, s, s) in [-1, 1], whose colours they have: the source's LR picture.
-        lr: (B, 3, s, s) in [-1, 1], whose luma they have.
+        lr: (B, 3, s, s), whose luma they have, clamped to [-1, 1].
 
     Returns:
         (B, 3, s, s) in [-1, 1]. All three channels of ``own`` move by the same amount; where that
@@ -67,7 +67,7 @@ def network_input(lr: Tensor) -> Tensor:
         (B, 4, s, s): m l and m.
     """
     lr, share = split(lr)
-    return join(lr) if share is None else torch.cat([share * lr, share], dim=1)
+    return join(lr) if share is None else join(share * lr, share)
 
 
 def bound(own: Tensor, lr: Tensor) -> Tensor:
@@ -93,6 +93,16 @@ def _faded(image: Tensor) -> Tensor:
     room = torch.where(distance > 0, 1 - grey, 1 + grey)
     fits = (room / distance.abs().clamp(min=1e-6)).clamp(max=1).amin(dim=1, keepdim=True)
     return torch.where(image.abs().amax(dim=1, keepdim=True) > 1, grey + fits * distance, image)
+
+
+def binding_whole(lr: Tensor) -> Tensor:
+    """LR targets of which only those cells bind that bind whole.
+
+    A generator has moved the other cells by their share. Once it has, their target is not known any
+    more: it lies between this one and what the generator would have shown.
+    """
+    lr, share = split(lr)
+    return lr if share is None else join(lr, share == 1)
 
 
 def continued(own: Tensor, lr: Tensor) -> Tensor:
@@ -135,15 +145,15 @@ def distance(shrunk: Tensor, lr: Tensor) -> Tensor:
 
     Args:
         shrunk: (B, 3, s, s).
-        lr: (B, 3 or 4, s, s), see this module. A cell that binds in part counts by its share.
+        lr: (B, 3 or 4, s, s), see this module. Cells count that :func:`bind whole <binding_whole>`.
     """
-    lr, share = split(lr)
+    lr, share = split(binding_whole(lr))
     difference = (shrunk - lr).abs()
     return difference if share is None else share * difference
 
 
 def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
-    """The 8-bit picture near ``image`` that meets what a target binds, see :func:`lr.match`.
+    """The 8-bit picture near ``image`` that meets what a target binds whole, see :func:`lr.match`.
 
     Args:
         image: (B, 3, H, W) in [-1, 1].
@@ -153,7 +163,7 @@ def match_part(image: Tensor, lr: Tensor, method: str = 'box') -> Tensor:
     Returns:
         (B, 3, H, W) uint8.
     """
-    return match(image, bound(down(image, lr.shape[-1], method), lr), method)
+    return match(image, bound(down(image, lr.shape[-1], method), binding_whole(lr)), method)
 
 
 def draw_mask(random: np.random.RandomState, size: int) -> np.ndarray:

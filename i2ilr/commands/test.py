@@ -37,7 +37,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--grey',
         action='store_true',
-        help='let the luma of the targets bind alone; colours are those of the sources',
+        help='take the luma of the targets alone; colours are those of the sources',
     )
     add_launcher_arguments(parser)
     parser.add_argument(

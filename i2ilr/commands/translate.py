@@ -59,7 +59,7 @@ def parse_args(argv: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--grey',
         action='store_true',
-        help='only the luma of the targets binds, colours come from the source; for drawings and '
+        help='take the luma of the targets alone; colours come from the source; for drawings and '
         'old photographs',
     )
     parser.add_argument('--grid', metavar='PNG', help='also draw the results into one picture')

@@ -30,7 +30,8 @@ def ask_for(cfg: Config, lr_size: int | None, free: float = 0.0, grey: bool = Fa
         cfg: The config, of a generator that takes such targets.
         lr_size: Side of the LR targets; None leaves the config's.
         free: Share of the cells that are free.
-        grey: Whether the luma alone binds, and colours are the source's; any generator takes them.
+        grey: Whether the targets give their luma alone, with the colours of the sources; any
+            generator takes them.
 
     Raises:
         ValueError: If the generator takes no such targets, or ``free`` is out of range.
@@ -47,13 +48,15 @@ def ask_for(cfg: Config, lr_size: int | None, free: float = 0.0, grey: bool = Fa
             '--free is for generators that take targets with free cells; this one has no '
             'generator.partial=True: take such a model, as i2ilr_cats_dial makes'
         )
-    parts = [dict(type='BindLuma', lr_method=cfg.lr_method)] if grey else []
+    lr_method = cfg.model.get('lr_method') or 'box'
+    parts = [dict(type='BindLuma', lr_method=lr_method)] if grey else []
     parts += [dict(type='BindPart', free=free)] if free else []
     loaders = cfg.test_dataloader
     for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
         dataset = loader.dataset
         dataset.lr_size = lr_size or dataset.lr_size
-        dataset.pipeline = [*dataset.pipeline[:-1], *parts, dataset.pipeline[-1]]
+        if parts:
+            dataset.pipeline = [*dataset.pipeline[:-1], *parts, dataset.pipeline[-1]]
 
 
 TITLE_LENGTH = 20
@@ -158,11 +161,11 @@ def _report(
 
 
 def _binding(dataset: PairedPool) -> dict:
-    """What of the targets binds, if that is not all."""
+    """What of the targets is asked for, if that is not all."""
     transforms = dataset.pipeline.transforms
-    free = [t.free for t in transforms if isinstance(t, BindPart)]
+    free = sum(t.free for t in transforms if isinstance(t, BindPart))
     grey = any(isinstance(t, BindLuma) for t in transforms)
-    return dict(free=next(iter(free), 0.0), grey=grey) if free or grey else {}
+    return dict(free=free, grey=grey) if free or grey else {}
 
 
 def _protocol(cfg: Config, dataset: PairedPool) -> dict:

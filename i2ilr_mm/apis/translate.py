@@ -16,6 +16,7 @@ from ..inference.dials import Dials
 from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translator import Translator
+from ..lr import up
 from .results import summary, write_results
 from .tasks import Reader, Task, check_places, settings_of, tasks_of, unfinished
 
@@ -56,7 +57,7 @@ def translate_files(
         strength: Share of the target.
         mask: Greyscale picture of the LR size.
         lr_size: As ``project``; so is ``grey``.
-        grey: Let the luma bind alone.
+        grey: Take the luma of the targets alone.
         grid: PNG of the first rows.
         overwrite: Make results again that exist.
 
@@ -133,13 +134,18 @@ def _draw_grid(
     rows = list(islice(_grid_rows(translator, read, ready, dials.lr_size), MOST_ROWS))
     if not rows:
         return
-    source, lr, image = (torch.stack(column) for column in zip(*rows))
-    lr = translator.turned(source, lr, dials)
-    columns, error = result_columns(source, lr, image, translator.lr_method)
-    notes = [f'{row.mean():.2f} (max {row.max():.2f})' for row in error.flatten(1)]
-    picture = sample_grid(columns, notes)
+    columns: dict[str, list[Tensor]] = {}
+    notes = []
+    for row in rows:  # one by one, as their LR targets can differ in size
+        source, lr, image = (part[None] for part in row)
+        lr = translator.turned(source, lr, dials)
+        pictures, error = result_columns(source, lr, image, translator.lr_method)
+        for title, picture in pictures.items():
+            columns.setdefault(title, []).append(up(picture, image.shape[-1]))
+        notes.append(f'{error.mean():.2f} (max {error.max():.2f})')
+    grid = sample_grid({title: torch.cat(cells) for title, cells in columns.items()}, notes)
     with replacing(path) as partial:
-        picture.save(partial, 'png')
+        grid.save(partial, 'png')
     print(
         f'grid: {path}' + (f', the first {MOST_ROWS} of {len(ready)}' if ready[MOST_ROWS:] else '')
     )

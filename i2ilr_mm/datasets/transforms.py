@@ -8,7 +8,7 @@ from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from ..binding import draw_free, join, luma_target
+from ..binding import draw_free, join, luma_target, split
 from ..lr import DOWN_METHODS, check_choice, down, from_uint8
 from .pictures import read_picture
 
@@ -125,7 +125,7 @@ class BindPart(BaseTransform):
         free: Share of the cells that are free.
 
     Raises:
-        ValueError: If the share is out of range, or nothing would change.
+        ValueError: If the share is out of range.
     """
 
     key = 'lr'
@@ -167,9 +167,10 @@ class BindLuma(BaseTransform):
         self.lr_method = lr_method
 
     def transform(self, results: dict) -> dict:
-        lr = results['lr'][None]
+        lr, share = split(results['lr'][None])
         own = shrink(results['img'], lr.shape[-1], self.lr_method)[None]
-        results['lr'] = luma_target(own, lr)[0]
+        lr = luma_target(own, lr)
+        results['lr'] = (lr if share is None else join(lr, share))[0]
         return results
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from i2ilr.files import at_home, replacing
 
-from ..binding import bound
+from ..binding import binding_whole, bound
 from ..lr import GREY_LEVELS, down, matched
 from .translator import Translator
 
@@ -40,7 +40,7 @@ class Exportable(nn.Module):
     def forward(self, source: Tensor, lr: Tensor) -> Tensor:
         image = self.network(source, lr).clamp(-1, 1)
         if self.projection:
-            whole = bound(down(image, lr.shape[-1], self.lr_method), lr)
+            whole = bound(down(image, lr.shape[-1], self.lr_method), binding_whole(lr))
             image = matched(image, whole, self.lr_method, PROJECTION_ROUNDS)
         return image
 

@@ -45,7 +45,7 @@ class I2ILRInferencer:
             target: The target, or several.
             result_out_dir: PNG file for the result (MMagic's name for it); for several results a
                 new folder, in which they are numbered. '' writes none.
-            **dials: ``project``, ``strength``, ``mask``, ``pairs``, see
+            **dials: ``project``, ``strength``, ``mask``, ``pairs``, ``lr_size``, ``grey``, see
                 :meth:`Translator.translate`.
 
         Returns:

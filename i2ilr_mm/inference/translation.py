@@ -136,7 +136,7 @@ def lr_error(pixels: np.ndarray, lr: Tensor, lr_method: str) -> Tensor:
 
     Args:
         pixels: (H, W, 3) or (H, W, 4), uint8 or uint16; alpha is passed over.
-        lr: (3 or 5, r, s) in [-1, 1].
+        lr: (3 or 4, r, s) in [-1, 1].
         lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
     """
     # One channel at a time: large pictures are a third as large.
@@ -158,7 +158,7 @@ def measured(
 
     Args:
         images: (B, 3, H, W) uint8.
-        lr: (B, 3 or 5, r, s), the LR targets in [-1, 1].
+        lr: (B, 3 or 4, r, s), the LR targets in [-1, 1].
         lr_method: The LR operator, see :func:`i2ilr_mm.lr.down`.
         projected: Whether the pictures were moved to their targets.
         metadata: What else their files say.
@@ -177,7 +177,7 @@ def certified(
     metadata: dict[str, str],
     before: dict[str, float] | None = None,
 ) -> Translation:
-    """One such result, of pixels (H, W, C) and an LR target (3 or 5, r, s)."""
+    """One such result, of pixels (H, W, C) and an LR target (3 or 4, r, s)."""
     error = lr_error(pixels, lr, lr_method)
     return Translation(
         pixels=pixels,

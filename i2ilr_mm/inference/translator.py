@@ -171,7 +171,7 @@ class Translator(InputReader):
                 asked for the source's own LR picture there.
             progress: Show a bar.
             lr_size: Side s of the LR targets, see :meth:`target`.
-            grey: Let the luma of the targets bind alone, with the colours of the source's own LR
+            grey: Take the luma of the targets alone, with the colours of the source's own LR
                 picture; for drawings and old photographs.
 
         Returns:
@@ -250,14 +250,14 @@ class Translator(InputReader):
             lr: (B, 3, s, s), the LR targets.
             strength: See :meth:`translate`; so are ``mask`` and ``grey``.
             mask: Share of the target in each cell.
-            grey: Whether the luma binds alone.
+            grey: Whether the colours are the source's.
 
         Raises:
             ValueError: If a dial is out of range, or the model does not have it.
         """
-        free, mask = (mask, None) if self.partial else (None, mask)
-        lr = dial(source, lr, self.lr_method, strength, mask, grey)
-        return in_range(lr if free is None else partly(lr, free))
+        blended = None if self.partial else mask
+        lr = dial(source, lr, self.lr_method, strength, blended, grey)
+        return in_range(partly(lr, mask) if self.partial and mask is not None else lr)
 
     def turned(self, source: Tensor, lr: Tensor, dials: Dials) -> Tensor:
         """:meth:`dial` by all dials at once."""

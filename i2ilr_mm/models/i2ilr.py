@@ -47,8 +47,8 @@ class I2ILR(Networks):
         source_loss: Config of a loss that holds on to the source, such as
             :class:`~i2ilr_mm.models.source.ContrastiveSourceLoss`; None has none, as published.
         target_draws: Config of what a step asks for, see
-            :class:`~i2ilr_mm.models.target_draws.TargetDraws`: LR sizes, free cells, grey targets;
-            None takes the data's LR pictures, as published.
+            :class:`~i2ilr_mm.models.target_draws.TargetDraws`: LR sizes, free cells; None
+            takes the data's LR pictures, as published.
         judge_reconstructions: Let D see the reconstructions a' and b' as fakes too, as published;
             False leaves them to the cycle loss, and every real half is then counted once.
         lr_method: The operator of the LR targets, see :func:`i2ilr_mm.lr.down`.

@@ -5,8 +5,9 @@ from mmagic.registry import TRANSFORMS
 from PIL import Image
 
 from i2ilr_mm.config import load_config
-from i2ilr_mm.datasets import DownscaleLR, LoadPicture, ResizePicture
-from i2ilr_mm.lr import down
+from i2ilr_mm.datasets import BindLuma, BindPart, DownscaleLR, LoadPicture, ResizePicture
+from i2ilr_mm.inference.dials import dial
+from i2ilr_mm.lr import DOWN_METHODS, down, from_uint8
 
 PICTURE = np.random.RandomState(0).randint(0, 256, (48, 64, 3), np.uint8)
 
@@ -61,8 +62,38 @@ def test_default_pipelines(root, file):
 
 @pytest.mark.parametrize(
     'transform',
-    [LoadPicture('x'), ResizePicture(7), DownscaleLR(9, lr_method='bicubic')],
+    [
+        LoadPicture('x'),
+        ResizePicture(7),
+        DownscaleLR(9, lr_method='bicubic'),
+        BindPart(0.5),
+        BindLuma('bicubic'),
+    ],
 )
 def test_reprs_tell_everything(transform):
     assert all(repr(v).strip("'") in repr(transform) for v in vars(transform).values())
     assert TRANSFORMS.get(type(transform).__name__) is type(transform)
+
+
+@pytest.mark.parametrize('method', DOWN_METHODS)
+@pytest.mark.parametrize('free', [0, 0.5])
+def test_grey_targets_are_those_of_the_translator(method, free):
+    """In either order with free cells: binding them changes no colour."""
+    random = np.random.RandomState(0)
+    source, target = random.randint(0, 256, (2, 32, 32, 3), np.uint8)
+    results = dict(img=source, target=target, lr_size=8, name='a', target_name='b')
+    parts = [BindLuma(method), BindPart(free)] if free else [BindLuma(method)]
+    answers = []
+    for order in (parts, parts[::-1]):
+        found = DownscaleLR(key='target', lr_method=method)(dict(results))
+        for transform in order:
+            found = transform(found)
+        answers.append(found['lr'])
+    picture, plain = (
+        from_uint8(torch.from_numpy(a).permute(2, 0, 1))[None] for a in (source, target)
+    )
+    expected = dial(picture, down(plain, 8, method), method, 1.0, grey=True)[0]
+    for answer in answers:
+        assert torch.allclose(answer[:3], expected, atol=1e-6)
+        assert len(answer) == (4 if free else 3)
+    assert not torch.allclose(expected, down(plain, 8, method)[0], atol=0.1)

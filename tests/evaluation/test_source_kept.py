@@ -88,8 +88,8 @@ def pairs(dataset):
     return source, down(from_uint8(target), 8), indices
 
 
-def results(images, indices) -> list[dict]:
-    return [dict(fake_img=image, sample_idx=i) for image, i in zip(images, indices)]
+def results(images, indices, lr) -> list[dict]:
+    return [dict(fake_img=f, sample_idx=i, lr=t) for f, i, t in zip(images, indices, lr)]
 
 
 def test_of_pictures(dataset):
@@ -97,15 +97,15 @@ def test_of_pictures(dataset):
     source, lr, indices = pairs(dataset)
     metric = SourceKept(LITE2, cache_dir=None)
     key = 'source_kept_lite2'
-    copied = scored(metric, dataset, results(source, indices))
+    copied = scored(metric, dataset, results(source, indices, lr))
     assert copied == {key: 1.0}
     listed = {(score.name, score.role): score for score in metric.report}
     assert listed[key, 'chance'].value == 0.01
     assert listed[key, 'copy_source'].value == 1.0
-    ignored = scored(metric, dataset, results(source.roll(7, 0), indices))[key]
+    ignored = scored(metric, dataset, results(source.roll(7, 0), indices, lr))[key]
     assert ignored < 0.06
     moved = to_uint8(project(from_uint8(source), lr))
-    kept = scored(metric, dataset, results(moved, indices))[key]
+    kept = scored(metric, dataset, results(moved, indices, lr))[key]
     assert kept == listed[key, 'project_source'].value > 0.1
     assert listed[key, 'upscale_target'].value < 0.06
     assert listed[key, ''].n == len(indices) and listed[key, ''].low <= 1.0 <= listed[key, ''].high

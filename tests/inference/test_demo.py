@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from i2ilr_mm.binding import LUMA
 from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.demo import create_app, serve
 
@@ -86,6 +87,10 @@ def test_dials_reach_the_answer(client):
     plain = ask(client).json['asked']
     assert plain == json.loads(GREY)
     assert ask(client, strength='0.5').json['asked'] != plain
+    drab = ask(client, grey='1').json['asked']  # of any model
+    bands = np.array([[tuple(bytes.fromhex(c[1:])) for c in row] for row in drab])
+    assert np.ptp(bands, axis=2).max() > 10
+    assert np.abs(bands @ LUMA - 128).max() <= 1
     mask = np.ones((8, 8), int)
     mask[2, 3] = 0
     masked = ask(client, mask=json.dumps(mask.tolist())).json['asked']

@@ -85,6 +85,19 @@ def test_free_cells_are_left_to_the_model(dial, pair, project):
     assert not first.error[:, 4:].any()
 
 
+def test_cells_that_bind_by_a_share_are_moved_once(dial, pair):
+    mask = np.ones((8, 8))
+    mask[:, 4:] = 0.5
+    (plain,), (moved,) = (dial.translate(*pair, mask=mask, project=p) for p in (False, True))
+    change = (shrunk(moved, 8) - shrunk(plain, 8)).abs()[..., 4:]
+    assert change.max() * 127.5 <= 1 and moved.reached
+    free, bound = mask.copy(), np.ones((8, 8))
+    free[:, 4:] = 0
+    asked = [shrunk(dial.translate(*pair, mask=m)[0], 8)[..., 5:] for m in (free, mask, bound)]
+    nearer = [(a - dial.target(pair[1])[None, ..., 5:]).abs().mean() for a in asked]
+    assert nearer[0] > nearer[1] > nearer[2]
+
+
 @pytest.mark.parametrize('kind', ['dial', 'translator'])
 def test_grey_targets_take_the_colours_of_the_source(kind, pair, request):
     """With a dial and without: of a drab target and a colourful one with its luma."""
@@ -130,6 +143,16 @@ def test_files_remember_their_dials(dial, pair, tmp_path):
         translate_files(dial, *places, out)
     text = Image.open(tmp_path / 'out/a__b.png').text
     assert text['i2ilr_mm:lr_size'] == '4' and text['i2ilr_mm:grey'] == 'True'
+
+
+def test_a_grid_shows_targets_of_several_sizes(dial, tmp_path):
+    for size in (4, 16):
+        Image.new('RGB', (size, size), 'red').save(tmp_path / f'{size}.png')
+    Image.new('RGB', (32, 32), 'blue').save(tmp_path / 'source.png')
+    targets, grid = [str(tmp_path / f'{size}.png') for size in (4, 16)], tmp_path / 'grid.png'
+    places = [str(tmp_path / 'source.png')], targets
+    assert translate_files(dial, *places, str(tmp_path / 'out'), grid=str(grid)) == (2, 0)
+    assert Image.open(grid).height == 22 + 2 * 132
 
 
 @pytest.mark.parametrize('size', [4, 16])

@@ -87,8 +87,9 @@ def test_targets_of_another_size_or_kind_are_refused():
     source = torch.rand(2, 3, 32, 32)
     with pytest.raises(ValueError, match=r'built for .*\(B, 3, 4, 4\) or \(B, 3, 8, 8\)'):
         build(lr_sizes=[4, 8])(source, torch.rand(2, 3, 16, 16))
-    with pytest.raises(ValueError, match=r'LR target of \(2, 5, 8, 8\)'):
-        build()(source, torch.rand(2, 5, 8, 8))
+    for generator, channels in ((build(), 4), (build(partial=True), 5)):
+        with pytest.raises(ValueError, match=rf'LR target of \(2, {channels}, 8, 8\)'):
+            generator(source, torch.rand(2, channels, 8, 8))
 
 
 @pytest.mark.parametrize('size', SIZES)

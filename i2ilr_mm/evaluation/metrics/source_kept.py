@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ...lr import DOWN_METHODS, check_choice, down, from_uint8, project, to_uint8
-from ..baselines import BASELINES
+from ..baselines import Baseline
 from ..real import FEATURES_DIR, real_features
 from ..report import Score, score_of
 from ..source_kept import GALLERY, source_kept
@@ -86,7 +86,7 @@ class SourceKept(ResultFeatures):
         details = self._detail(torch.stack([self.picture(sample) for sample in data_samples]))
         new = [i for i in indices if i not in self.baseline_features]
         if new:
-            pairs = [self._baselines(i) for i in new]
+            pairs = [self._baselines(i, s['lr']) for i, s in zip(indices, data_samples) if i in new]
             for name, images in zip(MADE, zip(*pairs)):
                 for i, row in zip(new, self._detail(torch.cat(images))):
                     self.baseline_features.setdefault(i, {})[name] = row.clone()
@@ -133,11 +133,9 @@ class SourceKept(ResultFeatures):
         moved = project(from_uint8(images.cpu()), self.common, self.lr_method or 'box', 'bilinear')
         return self.compute(to_uint8(moved))
 
-    def _baselines(self, index: int) -> tuple[Tensor, ...]:
+    def _baselines(self, index: int, lr: Tensor) -> tuple[Tensor, ...]:
         """Results of the baselines :data:`MADE` for a pair, (1, 3, H, W) uint8 each."""
-        paths = self.info(index, 'img_path'), self.info(index, 'target_path')
-        source, target = (from_uint8(self.dataset.real_image(path)[None]) for path in paths)
-        method = self.lr_method or 'box'
-        lr = down(target, self.dataset.lr_size, method)
-        names = (name.replace('_', '-') for name in MADE)
-        return tuple(to_uint8(BASELINES[name](source, lr, method)) for name in names)
+        source = from_uint8(self.dataset.real_image(self.info(index, 'img_path'))[None])
+        method, lr = self.lr_method or 'box', lr[None].float().cpu()
+        made = (Baseline(name.replace('_', '-'), method) for name in MADE)
+        return tuple(to_uint8(baseline(source, lr)) for baseline in made)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 
-import torch
 from torch import Tensor
 
 from i2ilr.files import at_home, replacing
@@ -16,7 +15,6 @@ from ..inference.dials import Dials
 from ..inference.inputs import read_mask
 from ..inference.places import find_pictures, pair_up
 from ..inference.translator import Translator
-from ..lr import up
 from .results import summary, write_results
 from .tasks import Reader, Task, check_places, settings_of, tasks_of, unfinished
 
@@ -140,10 +138,10 @@ def _draw_grid(
         source, lr, image = (part[None] for part in row)
         lr = translator.turned(source, lr, dials)
         pictures, error = result_columns(source, lr, image, translator.lr_method)
-        for title, picture in pictures.items():
-            columns.setdefault(title, []).append(up(picture, image.shape[-1]))
+        for title, (picture,) in pictures.items():
+            columns.setdefault(title, []).append(picture)
         notes.append(f'{error.mean():.2f} (max {error.max():.2f})')
-    grid = sample_grid({title: torch.cat(cells) for title, cells in columns.items()}, notes)
+    grid = sample_grid(columns, notes)
     with replacing(path) as partial:
         grid.save(partial, 'png')
     print(

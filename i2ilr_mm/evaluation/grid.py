@@ -1,6 +1,6 @@
 """Grids of pictures, for people to look at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -38,18 +38,21 @@ def result_columns(
     return dict(zip(COLUMNS, pictures, strict=True)), error * GREY_LEVELS
 
 
-def sample_grid(columns: dict[str, Tensor], notes: Sequence[str] = ()) -> Image.Image:
-    """Lay pictures out with one named column per tensor and one row per sample.
+def sample_grid(
+    columns: Mapping[str, Tensor | Sequence[Tensor]], notes: Sequence[str] = ()
+) -> Image.Image:
+    """Lay pictures out with one named column per entry and one row per sample.
 
     Args:
-        columns: Title -> (B, 3, h, w) in [-1, 1]. The sizes may differ (LR targets among full
-            pictures): the smaller ones are enlarged as blocks, so that their cells can be seen.
+        columns: Title -> pictures (3, h, w) in [-1, 1], stacked or not. The sizes may differ (LR
+            targets among full pictures): the smaller ones are enlarged as blocks, so that their
+            cells can be seen.
         notes: One line of text per row, to its right.
 
     Returns:
         An RGB image with the titles on top.
     """
-    side = max(max(t.shape[-2:]) for t in columns.values())
+    side = max(max(p.shape[-2:]) for pictures in columns.values() for p in pictures)
     side *= -(-CELL // side)
     gap, header = 4, 22
     rows = len(next(iter(columns.values())))
@@ -60,8 +63,8 @@ def sample_grid(columns: dict[str, Tensor], notes: Sequence[str] = ()) -> Image.
     for i, (title, pictures) in enumerate(columns.items()):
         left = gap + i * (side + gap)
         draw.text((left + 2, 6), title, fill='black', font=font)
-        blocks = to_uint8(up(pictures.detach().float().cpu(), side))
-        for j, block in enumerate(blocks):
+        for j, picture in enumerate(pictures):
+            block = to_uint8(up(picture[None].detach().float().cpu(), side))[0]
             tile = Image.fromarray(block.permute(1, 2, 0).numpy())
             grid.paste(tile, (left, header + j * (side + gap)))
     for j, note in enumerate(notes):

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,7 @@ def test_files_that_do_not_describe_themselves(model, config, tiny_options, tmp_
     assert torch.allclose(beside.predict(source, lr), model.predict(source, lr), atol=1e-6)
 
 
-def test_the_shipped_model_certifies_heads_in_no_time():
+def test_the_shipped_model_certifies_heads_in_no_time(request):
     """One level at worst over 40 pairs, and 0.3 s for one, from file to PNG, once it is loaded."""
     translator = Translator('embedded:heads64', device='cpu')
     assert translator.facts['licence'] == 'CC0-1.0' and translator.facts['pictures'] >= 32000
@@ -222,6 +223,7 @@ def test_the_shipped_model_certifies_heads_in_no_time():
     results = translator.translate(heads, heads[7:] + heads[:7], project=True)
     assert max(result.lr_worst for result in results) <= 1
     assert all(result.reached for result in results)
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     torch.set_num_threads(1)
     times = []  # of the CPU: other programs do not count
     for source, target in zip(heads[:5], heads[5:10], strict=True):

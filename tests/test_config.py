@@ -97,7 +97,9 @@ def test_default_recipe(root, name):
     model = load_config(root / f'configs/{name}.py').model
     assert model.generator.exact_lr == 'bilinear'
     assert (model.discriminator.norm, model.discriminator.residual) == ('none', False)
-    assert model.projected_discriminator and model.projected_loss and model.source_loss
+    assert model.source_loss
+    for part in (model.projected_discriminator, model.projected_loss):
+        assert (part is None) == name.startswith('i2ilr_heads64')
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -126,7 +128,7 @@ def test_dotted_options_win(root):
 
 
 def test_whole_parts_and_entries_of_lists(root):
-    path = root / 'configs/i2ilr_heads64.py'
+    path = root / 'configs/i2ilr_cats.py'
     options = {'val_evaluator.1.network': {'type': 'EfficientNetLite2'}}
     options |= {'model.r1_loss': {'interval': 4}, 'model.projected_loss': None}
     cfg = load_config(path, options)

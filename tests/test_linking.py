@@ -67,7 +67,7 @@ def test_a_config_of_ones_own(child, run, name):
 
 EXPLICIT = {
     'data_root': "val_dataloader = dict(dataset=dict(data_root='embedded:heads64'))",
-    'img_size': 'model = dict(projected_discriminator=dict(img_size=64))',
+    'img_size': 'model = dict(source_loss=dict(img_size=64))',
     'lr_size': 'model = dict(source_loss=dict(lr_size=8))',
     'lr_method': "val_evaluator = [dict(type='LRConsistency', lr_method='box')]",
 }

@@ -18,7 +18,7 @@ DRAW = 'model.projected_discriminator.seed=1'
 """With draw 2 one activation of P is 1e-7 of the usual size, on either side of zero by rounding."""
 SHALLOW = [option.replace('lr_size=8', 'lr_size=16') for option in TINY]
 """Networks with fewer blocks, as every operation is counted and timed many times."""
-TOOL = [sys.executable, ROOT / 'tools/benchmark.py', 'configs/i2ilr_heads64.py']
+TOOL = [sys.executable, ROOT / 'tools/benchmark.py', 'configs/i2ilr_cats.py']
 
 
 @pytest.fixture(scope='module')

@@ -16,12 +16,13 @@ def train(root, heads, tmp_path, dtype: str, ranks: int) -> list[dict]:
         WORKER,
         str(tmp_path / f'{name}_rank'),
         dtype,
-        str(root / 'configs/i2ilr_heads64.py'),
+        str(root / 'configs/i2ilr_cats.py'),
         *(('--launcher', 'pytorch') if ranks > 1 else ()),
         *('--work-dir', str(tmp_path / name), '--cfg-options', f'data_root={heads}', *TINY),
         *(
             'train_cfg.max_iters=5',
             'model.source_loss.queue_size=8',  # full from the second step on
+            'model.generator.style=True',
             'train_cfg.val_interval=5',
             'val_evaluator=[{"type":"LRConsistency"}]',
         ),

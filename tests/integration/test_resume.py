@@ -23,6 +23,7 @@ OPTIONS = [
     'default_hooks.checkpoint.interval=2',
     'default_hooks.checkpoint.save_best=lr_mae',
     'model.source_loss.queue_size=4',  # full from the second step on
+    'model.generator.style=True',
     'default_hooks.checkpoint.max_keep_ckpts=1',
     'default_hooks.logger.interval=1',
     'default_hooks.samples.interval=100',
@@ -32,7 +33,7 @@ OPTIONS = [
 
 def run(folder: Path, name: str, data, *options: str, resume=None, **details) -> dict:
     """A run for the worker; its work dir is ``folder/name``."""
-    command = ['configs/i2ilr_heads64.py', '--work-dir', f'{folder}/{name}', '--resume']
+    command = ['configs/i2ilr_cats.py', '--work-dir', f'{folder}/{name}', '--resume']
     command += [str(resume)] if resume else []
     command += ['--cfg-options', f'data_root={data}', *OPTIONS, *options]
     return dict(args=command, journal=f'{folder}/{name}.journal', **details)

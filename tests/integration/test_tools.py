@@ -20,6 +20,8 @@ from conftest import ROOT, TINY, call, free_port
 from PIL import Image, ImageChops
 
 CONFIG = 'configs/i2ilr_heads64.py'
+WHOLE = 'configs/i2ilr_cats.py'
+"""The whole recipe: with a projected discriminator."""
 WITHOUT_FORECAST = 'default_hooks.cost=None'
 """Counting the cost of a step takes longer than four steps."""
 QUICK = [
@@ -166,7 +168,8 @@ def test_amp_changes_the_arithmetic_and_grids_reach_tensorboard(trained, heads, 
 
 def test_auto_scale_lr_scales_all_rates(heads, tmp_path):
     """Twice the batch that they are meant for; D's is corrected for its lazy R1, too."""
-    python('train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr', *options(heads))
+    more = options(heads, 'train_dataloader.batch_size=8')
+    python('train.py', WHOLE, '--work-dir', tmp_path, '--auto-scale-lr', *more)
     optimizers = state(tmp_path / 'iter_4.pth')['optimizer']
     rates = {name: each['param_groups'][0]['lr'] for name, each in optimizers.items()}
     expected = dict(generator=2e-3, discriminator=4e-3 * 8 / 9, projected_discriminator=4e-3)
@@ -199,7 +202,7 @@ def test_a_saturated_discriminator_is_warned_of(heads, tmp_path):
     rare = ['default_hooks.checkpoint.interval=120', 'default_hooks.samples.interval=120']
     watch = ['default_hooks.watch.interval=20', 'default_hooks.logger.interval=20']
     result = python(
-        *('train.py', CONFIG, '--work-dir', tmp_path),
+        *('train.py', WHOLE, '--work-dir', tmp_path),
         *options(heads, *still, *long, *rare, *watch, 'log_processor.window_size=20'),
     )
     warning = (

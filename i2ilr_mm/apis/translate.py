@@ -76,7 +76,7 @@ def translate_files(
     tasks = tasks_of(_pairs(read, *pictures, all_pairs, blend, lr_size), out)
     used = [path for path, _ in chain(*pictures)] + ([mask] if mask else [])
     check_places(tasks, grid, used, [*sources, *targets])
-    cells = None if mask is None else read_mask(mask, lr_size or translator.lr_size)
+    cells = None if mask is None else read_mask(mask, [lr_size] if lr_size else translator.lr_sizes)
     dials = Dials(project, strength, cells, lr_size, grey)
     translator.check(dials)
     settings = settings_of(translator, dials)

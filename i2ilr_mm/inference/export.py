@@ -118,7 +118,8 @@ def examples(
     sizes = (translator.img_size, lr_size)
     source, lr = (torch.rand(count, 3, s, s, generator=generator) * 2 - 1 for s in sizes)
     if translator.partial:
-        share = torch.rand(count, 1, lr_size, lr_size, generator=generator).round()
+        share = torch.rand(count, 1, lr_size, lr_size, generator=generator)
+        share = (3 * share - 1).clamp(0, 1)  # a third free, a third binding, a third between
         lr = torch.cat([lr, share], dim=1)
     return source, lr
 

@@ -177,24 +177,25 @@ def read_target(
     if min(height, width) < img_size // 2:
         sizes = ' or '.join(f'{s} x {s}' for s in lr_sizes)
         raise ValueError(
-            f'{named(picture)}is {width} x {height}: this model was trained with LR targets '
-            f'of {sizes}, and others mean nothing to it; give one of that size, or a whole '
-            f'picture (at least {img_size // 2} pixels a side), which is shrunk to it'
+            f'{named(picture)}is {width} x {height}: this model is asked for LR targets of '
+            f'{sizes}, and no others can stand for them; give one of that size, or a whole picture '
+            f'(at least {img_size // 2} pixels a side), which is shrunk to it'
         )
     return in_range(shrink(fit_picture(array, img_size, fit), lr_size, lr_method))
 
 
-def read_mask(path: str, lr_size: int) -> np.ndarray:
-    """Shares (s, s) in [0, 1] from a greyscale picture of the LR size.
+def read_mask(path: str, lr_sizes: Sequence[int]) -> np.ndarray:
+    """Shares (s, s) in [0, 1] from a greyscale picture of one of the LR sizes.
 
     Raises:
         ValueError: If the picture has another size.
     """
     picture = read_picture(path)
-    if picture.shape[:2] != (lr_size, lr_size):
+    if picture.shape[:2] not in [(s, s) for s in lr_sizes]:
+        cells = ' or '.join(f'{s} x {s}' for s in lr_sizes)
         raise ValueError(
             f"--mask: '{path}' is {picture.shape[1]} x {picture.shape[0]}; it needs one pixel for "
-            f'each of {lr_size} x {lr_size} cells'
+            f'each of {cells} cells'
         )
     return picture.mean(axis=2) / 255
 

@@ -65,9 +65,10 @@ class InputReader:
         Raises:
             ValueError: Saying which sizes it takes.
         """
-        if lr_size is not None and lr_size not in self.lr_sizes:
+        whole = lr_size is None or isinstance(lr_size, int)
+        if not whole or lr_size not in (None, *self.lr_sizes):
             raise ValueError(
-                f'lr_size is {lr_size}; this model takes LR targets of {list(self.lr_sizes)}: '
+                f'lr_size is {lr_size!r}; this model takes LR targets of {list(self.lr_sizes)}: '
                 f'choose one of them, or a model with another'
             )
 

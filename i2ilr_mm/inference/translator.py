@@ -170,7 +170,7 @@ class Translator(InputReader):
                 leaves a cell free: a model with ``partial`` decides what it shows, another one is
                 asked for the source's own LR picture there.
             progress: Show a bar.
-            lr_size: Side s of the LR targets, see :meth:`target`.
+            lr_size: Side s of the LR targets, see :meth:`target`; None with a mask is the mask's.
             grey: Take the luma of the targets alone, with the colours of the source's own LR
                 picture; for drawings and old photographs.
 
@@ -207,9 +207,10 @@ class Translator(InputReader):
         """
         self.check(dials)
         read = self if read is None else read
+        lr_size = dials.lr_size or side_of(dials.mask, self.lr_sizes)
         for start in range(0, len(pairs), self.batch_size):
             block = pairs[start : start + self.batch_size]
-            tensors, failures = read_pairs(block, read, dials.lr_size)
+            tensors, failures = read_pairs(block, read, lr_size)
             results = iter(self._translated(tensors, dials))
             for i, (source, target) in enumerate(block):
                 result = Failure(failures[i]) if i in failures else next(results)

@@ -54,18 +54,25 @@ def check_switches(owner: str, **switches: object) -> None:
             raise ValueError(f'{owner}.{name} is {value!r}; accepted are True and False')
 
 
-def check_dial(img_size: int, lr_sizes: Sequence[int], exact_lr: str | None, partial: bool) -> None:
+def check_dial(
+    img_size: int, lr_size: int, lr_sizes: Sequence[int], exact_lr: str | None, partial: bool
+) -> None:
     """Refuse LR sizes that one network cannot serve, and targets that it could not bind in part.
 
     Raises:
-        ValueError: If a size is no power of two from 4 to half the picture, or stands twice; or if
-            the network does not end in an exact LR layer.
+        ValueError: If a size is no power of two from 4 to half the picture, or stands twice; if the
+            usual one is not among them; or if the network does not end in an exact LR layer.
     """
     fits = [4 <= s <= img_size // 2 and s & (s - 1) == 0 and img_size % s == 0 for s in lr_sizes]
     if not lr_sizes or not all(fits) or len(set(lr_sizes)) < len(lr_sizes):
         raise ValueError(
             f'generator.lr_sizes is {list(lr_sizes)}; it takes different powers of two from 4 to '
             f'half the picture, {img_size // 2}, such as [4, 8, 16]'
+        )
+    if lr_size not in lr_sizes:
+        raise ValueError(
+            f'generator.lr_sizes is {list(lr_sizes)}, and lr_size is {lr_size}: that is the usual '
+            f'size of LR targets, so add it to generator.lr_sizes, or set lr_size to one of them'
         )
     if exact_lr is None and (partial or len(lr_sizes) > 1):
         raise ValueError(
@@ -156,7 +163,7 @@ class I2ILRGenerator(nn.Module):
         self.with_cp, self.partial = with_cp, partial
         self.lr_sizes = (lr_size,) if lr_sizes is None else tuple(lr_sizes)
         if lr_sizes is not None or partial:
-            check_dial(img_size, self.lr_sizes, exact_lr, partial)
+            check_dial(img_size, lr_size, self.lr_sizes, exact_lr, partial)
         # Widths of I2I-LR for H / s = 2^n:  64, 128, 256, 512, 512, ... down, and back by halves
         # from the widest, but not below 64.
         down = [min(base_channels * 2**i, max_channels) for i in range(steps + 1)]

@@ -13,7 +13,7 @@ from i2ilr_mm.apis.translate import translate_files
 from i2ilr_mm.binding import luma
 from i2ilr_mm.inference import Translator
 from i2ilr_mm.inference.demo import create_app
-from i2ilr_mm.inference.export import compare, export
+from i2ilr_mm.inference.export import SUFFIXES, compare, export
 from i2ilr_mm.lr import down, from_uint8, to_uint8
 
 SIZES = (4, 8, 16)
@@ -122,6 +122,31 @@ def test_masks_of_nothing_and_of_another_size_are_refused(dial, pair):
         dial.translate(*pair, mask=np.zeros((8, 8)))
     with pytest.raises(ValueError, match='4 x 4 cells'):
         dial.translate(*pair, mask=np.ones((8, 8)), lr_size=4)
+    with pytest.raises(ValueError, match='lr_size is 8.0'):
+        dial.translate(*pair, lr_size=8.0)
+
+
+def test_a_mask_says_the_size(dial, pair):
+    (result,) = dial.translate(*pair, mask=np.ones((16, 16)))
+    assert result.target.shape == (4, 16, 16)
+    small = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match='is 4 x 4: this model is asked for LR targets of 16 x 16'):
+        dial.translate(pair[0], small, mask=np.ones((16, 16)))
+
+
+def test_finer_targets_bind_more(dial, pair):
+    """Asked for its own LR picture, a source comes back; for another's, the other comes."""
+    own, from_target = [], []
+
+    def distance(result, picture) -> float:
+        return np.abs(np.asarray(result.image, float) - picture).mean()
+
+    for size in SIZES:
+        same, other = dial.translate([pair[0]] * 2, pair, lr_size=size)
+        own.append(distance(same, pair[0]))
+        from_target.append(distance(other, pair[1]))
+    assert own == sorted(own, reverse=True) and own[0] > 2 * own[-1]
+    assert from_target == sorted(from_target, reverse=True) and from_target[0] > 2 * from_target[-1]
 
 
 def test_models_without_a_dial_say_so(translator, pair):
@@ -155,10 +180,10 @@ def test_a_grid_shows_targets_of_several_sizes(dial, tmp_path):
     assert Image.open(grid).height == 22 + 2 * 132
 
 
-@pytest.mark.parametrize('size', [4, 16])
-def test_exports_are_made_for_one_size(dial, size, tmp_path):
-    path = str(tmp_path / 'a.onnx')
-    export(dial, path, 'onnx', projection=True, lr_size=size)
+@pytest.mark.parametrize('size, kind', [(4, 'onnx'), (16, 'onnx'), (16, 'torch-export')])
+def test_exports_are_made_for_one_size(dial, size, kind, tmp_path):
+    path = str(tmp_path / f'a{SUFFIXES[kind]}')
+    export(dial, path, kind, projection=True, lr_size=size)
     assert compare(dial, path, True, size)['largest difference'] < 1e-4
 
 

@@ -72,6 +72,7 @@ def test_blocks_are_steered_at_their_own_size():
         (dict(lr_sizes=[8, 32]), 'half the picture, 16'),
         (dict(lr_sizes=[2, 8]), 'from 4'),
         (dict(lr_sizes=[8, 8]), 'different powers of two'),
+        (dict(lr_sizes=[4, 16]), r'lr_sizes is \[4, 16\], and lr_size is 8: .* add it'),
         (dict(lr_sizes=[]), 'lr_sizes is'),
         (dict(lr_sizes=SIZES, exact_lr=None), 'set generator.exact_lr'),
         (dict(partial=True, exact_lr=None), 'set generator.exact_lr'),

@@ -108,7 +108,7 @@ def test_a_target_is_shrunk_or_taken_as_it_is(translator, pictures):
     assert torch.equal(translator.target(lr), lr)
     assert torch.equal(translator.target(lr[None]), lr)
     for size in ((4, 4), (8, 9), (9, 8), (12, 40)):
-        message = f'is {size[0]} x {size[1]}.*trained with LR targets of 8 x 8'
+        message = f'is {size[0]} x {size[1]}.*is asked for LR targets of 8 x 8'
         with pytest.raises(ValueError, match=message):
             translator.target(small.resize(size))
 

@@ -85,9 +85,9 @@ def _names() -> dict[str, dict[str, str]]:
 NAMES = _names()
 
 
-# In float32 the norms of gradients differ by up to 1e-3 between processors. The reference values are
-# float32 as well: our norms in float64 lie within 2e-4 of them. The terms of two sums cancel almost
-# wholly; their norms are compared to 1e-4 of the largest.
+# In float32 the norms of gradients differ by up to 1e-3 between processors. The reference values
+# are float32 as well: our norms in float64 lie within 2e-4 of them. The terms of two sums cancel
+# almost wholly; their norms are compared to 1e-4 of the largest.
 GRADIENT_TOLERANCE = 2e-3
 CANCELLING = ('from_rgb.bias', 'decoder.2.ms2.conv.bias')
 

@@ -1,5 +1,6 @@
-"""Agreement with the published code's values (64 px, LR 8, full width), in float32."""
+"""Agreement with the published code's values (64 px, LR 8, full width), 1e-4 relative."""
 
+import copy
 from functools import cache
 
 import golden
@@ -85,19 +86,27 @@ def _names() -> dict[str, dict[str, str]]:
 NAMES = _names()
 
 
-# In float32 the norms of gradients differ by up to 1e-3 between processors. The reference values
-# are float32 as well: our norms in float64 lie within 2e-4 of them. The terms of two sums cancel
-# almost wholly; their norms are compared to 1e-4 of the largest.
-GRADIENT_TOLERANCE = 2e-3
-CANCELLING = ('from_rgb.bias', 'decoder.2.ms2.conv.bias')
+# Sums of terms that cancel: in float32 they are off by up to 1e-5 of the largest norm, depending on
+# the processor and the number of threads. The reference values, float32 as well, lie that far from
+# float64 too, so that the two may be twice as far apart.
+CANCELLING = [
+    'from_rgb.bias',
+    'decoder.1.ms2.conv.bias',
+    'decoder.1.ms2.conv.weight_orig',
+    'decoder.2.ms1.conv.bias',
+    'decoder.2.ms1.conv.weight_orig',
+    'decoder.2.ms2.conv.bias',
+    'decoder.3.ms2.conv.bias',
+]
 
 
 def check_gradients(network, part, expected):
+    largest = max(expected.values())
     checked = 0
     for name, parameter in network.named_parameters():
         norm = expected[NAMES[part][name]]
-        rounding = 1e-4 * max(expected.values()) if name in CANCELLING else 0
-        expected_norm = pytest.approx(norm, rel=GRADIENT_TOLERANCE, abs=rounding)
+        rounding = 2e-5 * largest if name in CANCELLING else 0
+        expected_norm = pytest.approx(norm, rel=TOLERANCE, abs=rounding)
         assert parameter.grad.norm().item() == expected_norm, name
         checked += 1
     assert checked == len(expected)
@@ -115,7 +124,9 @@ def test_discriminator_loss_and_gradients(model, batch):
 
 
 def test_generator_loss_and_gradients(model, batch):
+    """In float64: in float32 these norms differ by up to 1e-3 between processors."""
     golden_json, _ = golden.values()
+    model, batch = copy.deepcopy(model).double(), [part.double() for part in batch]
     model.zero_grad()
     fake, reconstruction = model.translate_pairs(*batch)
     loss, parts = model.objective.generator(*batch, fake, reconstruction)
